@@ -1,0 +1,39 @@
+package task
+
+import "errors"
+
+// Errors of sending. Test with errors.Is.
+var (
+	// ErrUnroutable: no queue takes the message. It is not queued.
+	ErrUnroutable = errors.New("no queue takes the message")
+	// ErrBlocked: the broker takes no messages now (an alarm for memory or
+	// disk, or the disk of the embedded broker is full), and the deadline passed.
+	ErrBlocked = errors.New("the broker is blocked")
+	// ErrUnconfirmed: the message may be queued or not. It is safe to send it
+	// again with the same id. [UnconfirmedError] has the id.
+	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
+	// ErrStale: the delivery belongs to a session that has ended; the broker delivers it again.
+	ErrStale = errors.New("the session of this delivery has ended")
+	// ErrClosed: the transport or client was closed.
+	ErrClosed = errors.New("closed")
+)
+
+// UnconfirmedError is an [ErrUnconfirmed] with the id of the task.
+type UnconfirmedError struct {
+	ID    string
+	Cause error
+}
+
+func (e *UnconfirmedError) Error() string {
+	s := "task " + e.ID + " may or may not be queued"
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s + " (sending again with task.ID(\"" + e.ID + "\") is safe)"
+}
+
+// Is makes errors.Is(err, ErrUnconfirmed) true.
+func (e *UnconfirmedError) Is(target error) bool { return target == ErrUnconfirmed }
+
+// Unwrap returns the cause.
+func (e *UnconfirmedError) Unwrap() error { return e.Cause }

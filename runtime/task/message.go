@@ -1,0 +1,38 @@
+package task
+
+import "time"
+
+// Message is a task message on its way to or from a broker. Its Headers and
+// Body are Celery's message protocol 2 (docs/wire.md); the other fields are
+// what a transport needs to know without reading them.
+type Message struct {
+	// ID is the task id: header "id" and AMQP correlation id.
+	ID string
+	// Task is the registered name: header "task".
+	Task string
+	// Queue is the queue to put the message in, or the one it came from. The
+	// transport creates it if it is missing.
+	Queue string
+	// Exchange and RoutingKey say how the message reaches Queue where the
+	// broker knows exchanges. Empty: straight to Queue.
+	Exchange, RoutingKey string
+	// Priority is the order within a queue, 0 to 9, larger first, as on the
+	// wire. (Users count the other way: [Priority].)
+	Priority uint8
+	// Prioritized says that the task asked for a priority, so that Queue should be able to sort by it.
+	Prioritized bool
+	// ETA is the time before which the broker must not deliver the message.
+	// Zero or past: at once.
+	ETA time.Time
+	// Mandatory makes it an error (ErrUnroutable) if no queue takes the message.
+	Mandatory bool
+	// ReplyTo is where the result goes; see [Transport.ReplyTo]. Empty on
+	// brokers that store results by task id.
+	ReplyTo string
+	// ContentType and ContentEncoding describe Body, before compression.
+	ContentType, ContentEncoding string
+	// Headers hold only string, bool, int32, float64, nil, []any and
+	// map[string]any: what every AMQP client reads alike. A received message may hold more.
+	Headers map[string]any
+	Body    []byte
+}

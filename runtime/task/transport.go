@@ -1,0 +1,126 @@
+package task
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Transport carries messages and results between processes. It knows brokers,
+// not tasks. Every method is safe for concurrent use, heeds its context and
+// survives lost connections by itself; runtime/tasktest holds the conformance
+// suite that every implementation passes.
+type Transport interface {
+	// Publish returns nil once the broker holds the message on disk, in a queue.
+	// Otherwise: an error that matches [ErrUnroutable], [ErrBlocked] or
+	// [ErrUnconfirmed] (the message may be queued; the same ID may be sent
+	// again), or the cause for which it surely is not queued.
+	Publish(ctx context.Context, m *Message) error
+	// PublishMany publishes a batch, pipelined. It returns nil, or one error
+	// (or nil) for each message.
+	PublishMany(ctx context.Context, ms []*Message) []error
+	// ReplyTo is the address for results that messages of this process carry,
+	// "" if the broker stores results by task id.
+	ReplyTo() string
+	// Consume starts to deliver messages, and returns at once; the session is built, and
+	// rebuilt after any loss, in the background until Consumer.Close.
+	Consume(config ConsumeConfig) (Consumer, error)
+	// StoreResult stores or sends a result outside of Settle: an
+	// intermediate state, or the final one of a message acked early.
+	StoreResult(ctx context.Context, r *Result) error
+	// Result returns the newest result of a task that is known here, or nil if
+	// none is: the task may be unknown, waiting or running.
+	Result(ctx context.Context, id string) (*Result, error)
+	// AwaitResult waits until the result is final ([State.Final]).
+	AwaitResult(ctx context.Context, id string) (*Result, error)
+	// Purge deletes the messages that wait in a queue, the delayed ones
+	// included where the broker can tell, and returns how many.
+	Purge(ctx context.Context, queue string) (int, error)
+	// Close ends all sessions. Publishes in flight end with ErrUnconfirmed.
+	Close() error
+	// String names the broker for people, without password.
+	String() string
+}
+
+// ConsumeConfig says what to consume.
+type ConsumeConfig struct {
+	// Worker is the node name, such as "worker@host", for the broker's tools.
+	Worker string
+	// Subscriptions are the queues. Each is created if missing.
+	Subscriptions []Subscription
+	// Deliver takes one delivery. It doesn't block for long, and may be
+	// called from several goroutines. The transport never has more unsettled deliveries of
+	// a subscription outside than its Prefetch.
+	Deliver func(*Delivery)
+	// Logger takes what happens to the session. nil: discarded.
+	Logger *slog.Logger
+}
+
+// Subscription is one queue to consume from.
+type Subscription struct {
+	Queue string
+	// Prefetch is how many deliveries may be unsettled at a time. At least 1.
+	Prefetch int
+	// Prioritized: some task of this queue asks for priorities.
+	Prioritized bool
+	// Bindings lead to the queue where the broker knows exchanges.
+	Bindings []Binding
+}
+
+// Binding leads messages of an exchange to a queue.
+type Binding struct {
+	Exchange, RoutingKey string
+}
+
+// Consumer is one running subscription set.
+type Consumer interface {
+	// Settle ends a delivery: it carries out the outcome so that a crash at any point in
+	// between can repeat work but never lose it. A delivery whose session is
+	// gone can't be settled: the broker delivers it again; the error matches
+	// [ErrStale] and nothing was published or stored by this call if that was known before.
+	Settle(ctx context.Context, d *Delivery, o Outcome) error
+	// Stop ends deliveries; what is unsettled stays so. Settle goes on
+	// working. No call of Deliver begins after Stop has returned.
+	Stop(ctx context.Context) error
+	// Close stops and gives all that is unsettled back to the broker.
+	Close() error
+	// Ready says whether every subscription has a live consumer now.
+	Ready() bool
+}
+
+// Delivery is one message handed to this process, to be settled once.
+type Delivery struct {
+	Message *Message
+	// Redelivered says that it was handed out before, and not settled.
+	Redelivered bool
+	// Attempts counts the earlier deliveries that were not settled, as far as the broker counts them.
+	Attempts int
+	// Tag and Session are the transport's own.
+	Tag, Session uint64
+}
+
+// Outcome is how a delivery ends. The parts are carried out in the order of the
+// fields, then the delivery is acked; where the broker can, all in one transaction.
+// The zero Outcome is a plain ack.
+type Outcome struct {
+	// Publish are messages that take this one's place: its next attempt, or
+	// the same message for later. They may have the same ID.
+	Publish []*Message
+	// Dead parks the message in the queue's dead letters.
+	Dead *DeadLetter
+	// Result is stored, or sent to the caller.
+	Result *Result
+	// Requeue gives the message back as if it had never been delivered, instead of
+	// the ack. Goes with no other part.
+	Requeue bool
+}
+
+// DeadLetter says why a message was parked.
+type DeadLetter struct {
+	// Reason is one of a few words, such as "unknown-task"; Error the text for
+	// people; Stack the goroutine's, if it panicked.
+	Reason, Error, Stack string
+	// Worker is the node that parked it.
+	Worker string
+	Time   time.Time
+}
