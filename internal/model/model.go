@@ -1,0 +1,128 @@
+// Package model is what the generator knows about a package of tasks: plain
+// data, made by internal/check and read by internal/emit, which sees nothing else.
+package model
+
+import (
+	"go/token"
+	"time"
+)
+
+// Package is one Go package that declares tasks.
+type Package struct {
+	// Path is the import path, Name the package clause, Dir the directory.
+	Path, Name, Dir string
+	// Tasks in the order of their declaration: by file name, then position.
+	Tasks []*Task
+	// Structs are the types whose methods are tasks, sorted by name.
+	Structs []string
+	// Taken holds every identifier that the package declares at package level
+	// outside the generated file, and the import names of its files are not among them.
+	Taken map[string]bool
+	// Imports maps the import path of every package that a type mentions to
+	// that package's name.
+	Imports map[string]string
+}
+
+// Task is one annotated function or method.
+type Task struct {
+	// Name is the registered name.
+	Name string
+	// Func is the user's function or method, Stub the exported name that
+	// users call: createUser and CreateUser, (*Mailer).digest and MailerDigest.
+	Func, Stub string
+	// Struct is the receiver's type name, "" for a function.
+	Struct string
+	// Doc is the doc comment without directives, as text lines without "//".
+	Doc []string
+	// Context says that the first parameter is a context.Context.
+	Context bool
+	// Params are the parameters after the context, the injected ones among them.
+	Params []*Param
+	// Result is nil if the function returns none besides an error.
+	Result *Type
+	// Error says that the last result is an error.
+	Error   bool
+	Options Options
+	Pos     token.Position
+}
+
+// Injected is what the worker passes for a parameter that is not in the message.
+type Injected int
+
+// The kinds of parameters.
+const (
+	Argument Injected = iota // part of the message
+	Info                     // task.Info
+	Logger                   // *slog.Logger
+)
+
+// Param is one parameter.
+type Param struct {
+	// Name is the name in the source and on the wire, Field that of the
+	// argument struct's field.
+	Name, Field string
+	Injected    Injected
+	Type        *Type
+	// Variadic: Type is the slice type, and the function takes ...Type.Elem.
+	Variadic bool
+}
+
+// Kind says how a value travels. See runtime/codec: one function for each.
+type Kind int
+
+// The kinds.
+const (
+	Bool Kind = iota
+	Int
+	Uint
+	Float
+	String
+	Bytes
+	Time
+	Duration
+	JSON
+	Any     // by reflection
+	Slice   // of Elem
+	Map     // of Key and Elem
+	Pointer // to Elem
+)
+
+// Type is a Go type as source and as kind.
+type Type struct {
+	Kind Kind
+	// Source spells the type; packages are written as their full import path
+	// in it: each Ref is one of them.
+	Expr Expr
+	Key  *Type
+	Elem *Type
+}
+
+// Expr is a type expression, cut at the package qualifiers: the source of it is
+// the concatenation of the parts.
+type Expr []Part
+
+// Part is literal source text, or an identifier of another package.
+type Part struct {
+	Text string // literal source such as "[]" or "map[", or the identifier
+	Path string // import path of the identifier's package, "" for literal text and the own package
+}
+
+// Options are the directives of one task, inherited ones included. The zero
+// value of each is the default.
+type Options struct {
+	Serializer, Compression              string
+	MaxRetries                           *int // -1: none, for ever
+	DefaultRetryDelay                    *time.Duration
+	RetryBackoff, RetryJitter, AutoRetry bool
+	// RateLimit is as the user spelt it, such as "100/m".
+	RateLimit                   string
+	Timeout, Expires            time.Duration
+	IgnoreResult                bool
+	DisableErrorEmails          bool
+	Queue, Exchange, RoutingKey string
+	NotMandatory                bool
+	Immediate                   bool
+	Priority                    *int // 0 highest … 9
+	AckEarly                    bool
+	Secret                      []string // parameter names
+}
