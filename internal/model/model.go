@@ -15,8 +15,11 @@ type Package struct {
 	Tasks []*Task
 	// Structs are the types whose methods are tasks, sorted by name.
 	Structs []string
-	// Taken holds every identifier that the package declares at package level
-	// outside the generated file, and the import names of its files are not among them.
+	// Taken holds every identifier that the package block can't take besides
+	// those of the generated file: what the package's other files declare
+	// at package level (tests and files for other systems included), what they
+	// dot-import, and those of their import names that begin with an upper
+	// case letter. Other import names are not among them.
 	Taken map[string]bool
 	// Imports maps the import path of every package that a type mentions to
 	// that package's name.
@@ -87,11 +90,11 @@ const (
 	Pointer // to Elem
 )
 
-// Type is a Go type as source and as kind.
+// Type is a Go type as source and as kind. The Elem and Key of a Slice, Map or
+// Pointer can be spelled in the package too; where they can't, the kind is Any.
 type Type struct {
 	Kind Kind
-	// Source spells the type; packages are written as their full import path
-	// in it: each Ref is one of them.
+	// Expr spells the type.
 	Expr Expr
 	Key  *Type
 	Elem *Type
