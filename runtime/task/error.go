@@ -14,6 +14,15 @@ var (
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
 	// ErrStale: the delivery belongs to a session that has ended; the broker delivers it again.
 	ErrStale = errors.New("the session of this delivery has ended")
+	// ErrRevoked: the task expired or was revoked before it ran.
+	ErrRevoked = errors.New("revoked")
+	// ErrNoResult: the task ignores its result, so there is none to wait for.
+	ErrNoResult = errors.New("the task ignores its result")
+	// ErrDraining is the cause with which the contexts of running tasks end when
+	// the worker's drain time is over.
+	ErrDraining = errors.New("the worker is shutting down")
+	// ErrTimeout is the cause with which a task's context ends after its timeout.
+	ErrTimeout = errors.New("the task's timeout has passed")
 	// ErrClosed: the transport or client was closed.
 	ErrClosed = errors.New("closed")
 )

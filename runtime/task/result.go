@@ -1,6 +1,12 @@
 package task
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
 
 // State is the state of a task, as Celery names it.
 type State string
@@ -31,4 +37,88 @@ type Result struct {
 	// (docs/wire.md).
 	ContentType, ContentEncoding string
 	Body                         []byte
+}
+
+// writeResult writes Celery's result message, in the serializer of the call.
+func writeResult(s codec.Serializer, id string, state State, value func(codec.Value), failure *TaskError) ([]byte, error) {
+	return s.EncodeMap(func(f codec.Fields) {
+		codec.String(f.Field("task_id"), &id)
+		codec.String(f.Field("status"), &state)
+		switch {
+		case failure != nil:
+			v := f.Field("result")
+			exception := map[string]any{
+				"exc_type":    failure.Type,
+				"exc_module":  failure.Module,
+				"exc_message": []any{failure.Message},
+			}
+			v.Any(&exception)
+		default:
+			value(f.Field("result"))
+		}
+		trace := f.Field("traceback")
+		if trace.Present(failure != nil && failure.Traceback != "") {
+			codec.String(trace, &failure.Traceback)
+		}
+		children := f.Field("children")
+		children.List(0)
+		children.End()
+	})
+}
+
+// readResult reads such a message, of Celery or of our own. It returns the
+// failure that the message tells of, or fills in the value, if asked.
+func readResult(stored *Result, task string, value func(codec.Value)) (*TaskError, error) {
+	broken := func(err error) error {
+		return fmt.Errorf("task %s %s: its result can't be read: %w", task, stored.ID, err)
+	}
+	s, ok := codec.ByContentType(stored.ContentType)
+	if !ok {
+		return nil, broken(fmt.Errorf("no serializer for content type %q", stored.ContentType))
+	}
+	switch stored.State {
+	case Failure, Revoked, Retried:
+		e := &TaskError{Task: task, ID: stored.ID, State: stored.State}
+		tree, err := s.DecodeTree(stored.Body)
+		if err != nil {
+			return nil, broken(err)
+		}
+		meta, _ := tree.(map[string]any)
+		e.Traceback, _ = meta["traceback"].(string)
+		exception, ok := meta["result"].(map[string]any)
+		if !ok {
+			return nil, broken(errors.New("the exception is missing"))
+		}
+		e.Type, _ = exception["exc_type"].(string)
+		e.Module, _ = exception["exc_module"].(string)
+		e.Message = messageOf(exception["exc_message"])
+		return e, nil
+	}
+	if value == nil {
+		return nil, nil
+	}
+	if err := s.DecodeMap(stored.Body, func(f codec.Fields) { value(f.Field("result")) }); err != nil {
+		return nil, broken(err)
+	}
+	return nil, nil
+}
+
+// messageOf is the text of a Python exception's arguments.
+func messageOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []any:
+		text := ""
+		for i, part := range v {
+			if i > 0 {
+				text += ", "
+			}
+			text += messageOf(part)
+		}
+		return text
+	}
+	return fmt.Sprint(v)
 }

@@ -1,0 +1,64 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// Call is a task that was sent.
+type Call[R any] struct {
+	// ID is the task id.
+	ID string
+
+	task    string
+	client  *Client
+	result  func(codec.Value, *R)
+	ignored bool
+}
+
+// Get waits for the task to end and returns its result, or the error it ended
+// with: a [*TaskError] if the task failed or was revoked, else what ended the
+// waiting. Always give ctx a deadline: a task that nobody runs never ends.
+func (c *Call[R]) Get(ctx context.Context) (R, error) {
+	var value R
+	if c.ignored {
+		return value, fmt.Errorf("task %s %s: %w", c.task, c.ID, ErrNoResult)
+	}
+	stored, err := c.client.transport.AwaitResult(ctx, c.ID)
+	if err != nil {
+		return value, fmt.Errorf("waiting for the result of task %s %s: %w", c.task, c.ID, err)
+	}
+	failure, err := readResult(stored, c.task, func(v codec.Value) { c.result(v, &value) })
+	if err != nil {
+		return value, err
+	}
+	if failure != nil {
+		return value, failure
+	}
+	return value, nil
+}
+
+// Status is what is known of a call at one moment.
+type Status struct {
+	State State
+	// Err is the error of the last run in the states RETRY, FAILURE and REVOKED.
+	Err *TaskError
+}
+
+// Status asks for the state of the call without waiting. A task that waits, runs, or is unknown is [Pending].
+func (c *Call[R]) Status(ctx context.Context) (Status, error) {
+	stored, err := c.client.transport.Result(ctx, c.ID)
+	if err != nil {
+		return Status{}, fmt.Errorf("status of task %s %s: %w", c.task, c.ID, err)
+	}
+	if stored == nil {
+		return Status{State: Pending}, nil
+	}
+	failure, err := readResult(stored, c.task, nil)
+	if err != nil {
+		return Status{}, err
+	}
+	return Status{State: stored.State, Err: failure}, nil
+}

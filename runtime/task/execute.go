@@ -1,0 +1,290 @@
+package task
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// executor turns deliveries into outcomes. It knows nothing of slots, limits and
+// sessions: that is the worker's business.
+type executor struct {
+	registry        *Registry
+	client          *Client
+	accept          []string // content types
+	maxBody         int
+	maxDecompressed int64
+	resultTTL       time.Duration
+	now             func() time.Time
+
+	name     string
+	eager    bool
+	logger   *slog.Logger
+	logFile  string
+	logLevel slog.Level
+}
+
+// read reads a delivery as far as its headers go and finds its task.
+func (e *executor) read(d *Delivery) (*request, *rejection) {
+	r, rejected := readRequest(d)
+	if s, ok := codec.ByContentType(d.Message.ContentType); ok && slices.Contains(e.accept, s.ContentType()) {
+		r.serializer = s
+	}
+	switch {
+	case rejected != nil:
+		return r, rejected
+	case len(d.Message.Body) > e.maxBody:
+		return r, reject(ReasonTooLarge, "DecodeError", "kombu.exceptions", fmt.Errorf("the body has %d bytes, more than the worker's limit of %d", len(d.Message.Body), e.maxBody))
+	case r.serializer == nil:
+		return r, reject(ReasonContentType, "ContentDisallowed", "kombu.exceptions", fmt.Errorf("content type %q is not accepted (accepted: %s)", d.Message.ContentType, strings.Join(e.accept, ", ")))
+	}
+	entry, ok := e.registry.Lookup(r.name)
+	if !ok {
+		return r, reject(ReasonUnknownTask, "NotRegistered", "celery.exceptions", fmt.Errorf("no task %q is registered at this worker: is it the version that the caller has?", r.name))
+	}
+	r.entry = entry
+	return r, nil
+}
+
+// rejected is the outcome of a message that can't be run: parked, and the caller told.
+func (e *executor) rejected(r *request, rejected *rejection) Outcome {
+	return Outcome{
+		Dead: &DeadLetter{
+			Reason: rejected.reason,
+			Error:  safeText(rejected.err),
+			Worker: e.name,
+			Time:   e.now(),
+		},
+		Result: e.failure(r, Failure, rejected),
+	}
+}
+
+// expired says whether the request may not start any more, with its outcome.
+func (e *executor) expired(r *request) (Outcome, bool) {
+	if r.expires.IsZero() || e.now().Before(r.expires) {
+		return Outcome{}, false
+	}
+	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errors.New("expired")))}, true
+}
+
+// execute runs the request once and says what follows.
+func (e *executor) execute(ctx context.Context, r *request) Outcome {
+	invocation, embed, rejected := e.decode(r)
+	if rejected != nil {
+		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
+		return e.rejected(r, rejected)
+	}
+	spec := r.entry.spec
+	start := e.now()
+	err := e.run(ctx, r, invocation)
+	took := e.now().Sub(start)
+	if err != nil && errors.Is(context.Cause(ctx), ErrDraining) && errors.Is(err, context.Canceled) {
+		e.logger.Warn("task interrupted by the shutdown, given back", "task", r.name, "id", r.id, "after", took)
+		return Outcome{Requeue: true}
+	}
+	v := judge(spec, r.retries, err, e.now(), rand.Float64())
+	var next *Message
+	if v.state == Retried {
+		if next, err = e.next(r, v, embed); err != nil {
+			v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
+		}
+	}
+	switch v.state {
+	case Retried:
+		e.logger.Warn("task will be retried", "task", r.name, "id", r.id, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))
+		return Outcome{Publish: []*Message{next}, Result: e.failure(r, Retried, v.err)}
+	case Failure:
+		attrs := []any{"task", r.name, "id", r.id, "retries", r.retries, "took", took, "error", safeText(v.err)}
+		if p := (*PanicError)(nil); errors.As(v.err, &p) {
+			attrs = append(attrs, "stack", string(p.Stack))
+		}
+		e.logger.Error("task failed", attrs...)
+		return Outcome{Result: e.failure(r, Failure, v.err)}
+	}
+	e.logger.Info("task succeeded", "task", r.name, "id", r.id, "took", took)
+	return e.success(r, invocation)
+}
+
+// success is the outcome with the task's result, if it is wanted.
+func (e *executor) success(r *request, invocation invocation) Outcome {
+	ignore := r.entry.spec.IgnoreResult
+	if r.ignoreResult != nil {
+		ignore = *r.ignoreResult
+	}
+	if ignore {
+		return Outcome{}
+	}
+	body, err := writeResult(r.serializer, r.id, Success, invocation.result, nil)
+	if err != nil {
+		err = fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)
+		e.logger.Error("task failed", "task", r.name, "id", r.id, "error", err.Error())
+		return Outcome{Result: e.failure(r, Failure, err)}
+	}
+	return Outcome{Result: e.result(r, r.serializer, Success, body)}
+}
+
+// failure is the result that tells the caller of err; nil if it can't be told.
+func (e *executor) failure(r *request, state State, err error) *Result {
+	if r.id == "" {
+		return nil
+	}
+	serializer := r.serializer
+	if serializer == nil {
+		serializer, _ = codec.ByName("json")
+	}
+	body, encodeErr := writeResult(serializer, r.id, state, nil, describe(err))
+	if encodeErr != nil {
+		e.logger.Error("the failure of a task can't be encoded", "task", r.name, "id", r.id, "error", encodeErr.Error())
+		return nil
+	}
+	return e.result(r, serializer, state, body)
+}
+
+func (e *executor) result(r *request, s codec.Serializer, state State, body []byte) *Result {
+	return &Result{
+		ID: r.id, State: state, ReplyTo: r.message.ReplyTo, TTL: e.resultTTL,
+		ContentType: s.ContentType(), ContentEncoding: s.ContentEncoding(), Body: body,
+	}
+}
+
+// decode decompresses the body and reads the arguments from it.
+func (e *executor) decode(r *request) (invocation, []byte, *rejection) {
+	body := r.message.Body
+	if header, _ := textHeader(r.message.Headers, "compression", ""); header != "" {
+		var err error
+		if body, err = codec.Decompress(header, body, e.maxDecompressed); err != nil {
+			return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)
+		}
+	}
+	invocation := r.entry.prepare()
+	embed, err := r.serializer.DecodeCall(body, invocation.visit)
+	if err == nil {
+		return invocation, embed, nil
+	}
+	if wrong := (*codec.ArgumentError)(nil); errors.As(err, &wrong) {
+		return nil, nil, reject(ReasonBadArguments, "TypeError", "builtins", fmt.Errorf("%s%s: %w", r.name, r.entry.Signature(), err))
+	}
+	return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)
+}
+
+// run calls the task's function. A panic is an error.
+func (e *executor) run(ctx context.Context, r *request, invocation invocation) (err error) {
+	timeout := r.entry.spec.Timeout
+	if r.timeout > 0 && (timeout == 0 || r.timeout < timeout) {
+		timeout = r.timeout
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", ErrTimeout, timeout))
+		defer cancel()
+	}
+	ctx = context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger})
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: taskStack(debug.Stack())}
+		}
+		if err != nil && errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), ErrTimeout) {
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}()
+	return invocation.run(ctx)
+}
+
+// taskStack cuts what lies above the panic off a stack.
+func taskStack(stack []byte) []byte {
+	if _, after, found := bytes.Cut(stack, []byte("\npanic(")); found {
+		if i := bytes.Index(after, []byte("\n\t")); i >= 0 {
+			if j := bytes.IndexByte(after[i+1:], '\n'); j >= 0 {
+				return after[i+1+j+1:]
+			}
+		}
+	}
+	return stack
+}
+
+func (e *executor) info(r *request) Info {
+	m := r.message
+	return Info{
+		ID: r.id, Name: r.name, Retries: r.retries, IsEager: e.eager,
+		Delivery: DeliveryInfo{
+			Queue: m.Queue, Exchange: m.Exchange, RoutingKey: m.RoutingKey,
+			Priority: 9 - int(min(m.Priority, 9)), Redelivered: r.delivery.Redelivered,
+		},
+		LogFile: e.logFile, LogLevel: e.logLevel, Worker: e.name,
+		RootID: r.rootID, ParentID: r.parentID, ETA: r.eta, Expires: r.expires,
+	}
+}
+
+// next is the message of the next attempt: the same id, headers, priority and queue,
+// with the new arguments if there are any.
+func (e *executor) next(r *request, v verdict, embed []byte) (*Message, error) {
+	next := later(r.message)
+	next.Headers["retries"] = int32(r.retries + 1)
+	next.Headers["parent_id"] = r.id
+	if v.retry != nil {
+		o, err := newCallOptions(r.entry.spec, v.retry.options)
+		if err != nil {
+			return nil, err
+		}
+		if o.explicitQueue {
+			next.Queue = o.queue
+		}
+		if o.priority != nil {
+			next.Priority, next.Prioritized = o.wirePriority(), true
+		}
+		maps.Copy(next.Headers, o.headers)
+		if v.retry.visit != nil {
+			if err := e.replaceArguments(next, r, v.retry.visit, embed); err != nil {
+				return nil, err
+			}
+		}
+	}
+	delete(next.Headers, "eta")
+	if v.delay > 0 {
+		next.ETA = e.now().Add(v.delay)
+		next.Headers["eta"] = next.ETA.Format(timeFormat)
+	}
+	return next, nil
+}
+
+func (e *executor) replaceArguments(m *Message, r *request, visit func(codec.Fields), embed []byte) error {
+	body, err := r.serializer.EncodeCall(visit, embed)
+	if err != nil {
+		return fmt.Errorf("encoding the new arguments: %w", err)
+	}
+	for _, repr := range []string{"argsrepr", "kwargsrepr"} {
+		delete(m.Headers, repr)
+	}
+	compression, _ := textHeader(m.Headers, "compression", "")
+	delete(m.Headers, "compression")
+	if compression != "" {
+		compression = or(r.entry.spec.Compression, "gzip")
+	}
+	m.Body, err = compress(compression, body, m.Headers)
+	return err
+}
+
+// later copies a message for another delivery, straight to the queue that it came from.
+// What the broker wrote about its way here is left out: RabbitMQ takes
+// its own x-death for a cycle.
+func later(m *Message) *Message {
+	next := *m
+	next.Exchange, next.RoutingKey, next.Mandatory = "", "", true
+	next.Headers = make(map[string]any, len(m.Headers)+2)
+	for key, value := range m.Headers {
+		if !strings.HasPrefix(key, "x-") {
+			next.Headers[key] = value
+		}
+	}
+	return &next
+}

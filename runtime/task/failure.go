@@ -1,0 +1,102 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// TaskError is the error that a task ended with, as its caller sees it.
+type TaskError struct {
+	Task, ID string
+	// State is FAILURE, REVOKED, or RETRY while another attempt waits.
+	State State
+	// Type and Module name the error's type: the Go type and its package, or the
+	// Python exception and its module.
+	Type, Module string
+	Message      string
+	// Traceback is the stack of a panic, or Python's traceback.
+	Traceback string
+}
+
+func (e *TaskError) Error() string {
+	verb := "failed"
+	switch e.State {
+	case Revoked:
+		verb = "was revoked"
+	case Retried:
+		verb = "waits for a retry"
+	}
+	s := fmt.Sprintf("task %s %s %s", e.Task, e.ID, verb)
+	if e.Type != "" && !genericErrors[e.Type] {
+		s += ": " + e.Type
+	}
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	return s
+}
+
+// Is matches another TaskError of the same Type, and [ErrRevoked].
+func (e *TaskError) Is(target error) bool {
+	if target == ErrRevoked {
+		return e.State == Revoked
+	}
+	other, ok := target.(*TaskError)
+	return ok && other.Type != "" && other.Type == e.Type
+}
+
+// PanicError is what a task that panicked failed with.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value if the task panicked with an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// genericErrors are types that say nothing about the error.
+var genericErrors = map[string]bool{
+	"errorString": true, "fundamental": true, "wrapError": true, "wrapErrors": true, "joinError": true,
+	"permanentError": true, "retryError": true, "Error": true,
+}
+
+// describe turns an error into what crosses the wire.
+func describe(err error) *TaskError {
+	e := &TaskError{State: Failure, Message: safeText(err), Type: "Error", Module: "go"}
+	var rejected *rejection
+	if errors.As(err, &rejected) {
+		e.Type, e.Module = rejected.excType, rejected.excModule
+		return e
+	}
+	if p := (*PanicError)(nil); errors.As(err, &p) {
+		e.Traceback = string(p.Stack)
+	}
+	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+		t := reflect.TypeOf(cause)
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if name := t.Name(); name != "" && !genericErrors[name] {
+			e.Type, e.Module = name, t.PkgPath()
+			break
+		}
+	}
+	return e
+}
+
+// safeText is err's text, even if its Error method panics.
+func safeText(err error) (s string) {
+	defer func() {
+		if v := recover(); v != nil {
+			s = fmt.Sprintf("%T, whose Error method panics: %v", err, v)
+		}
+	}()
+	return strings.ToValidUTF8(err.Error(), "\uFFFD")
+}

@@ -1,0 +1,79 @@
+package task
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Info is what a running task can know of itself: Celery's default keyword
+// arguments. Take it as a parameter of the task, or from [InfoFrom].
+type Info struct {
+	// ID is the unique id of the task; retries keep it.
+	ID string
+	// Name is the registered name.
+	Name string
+	// Retries is how often the task has been retried, from 0.
+	Retries int
+	// IsEager says that the task runs in the caller's process, without a worker.
+	IsEager bool
+	// Delivery is how the message came here.
+	Delivery DeliveryInfo
+	// LogFile is the worker's log file, "" for standard error.
+	LogFile string
+	// LogLevel is the worker's log level.
+	LogLevel slog.Level
+	// Worker is the node name, such as "worker@host".
+	Worker string
+	// RootID is the task that the first of this chain of calls was; ParentID the
+	// one that sent this one, "" if none did.
+	RootID, ParentID string
+	// ETA and Expires are those of the message, zero if it has none.
+	ETA, Expires time.Time
+}
+
+// DeliveryInfo is where a message came from. A retry goes to the same queue.
+type DeliveryInfo struct {
+	Queue, Exchange, RoutingKey string
+	// Priority as it is set on a task: 0 (highest) to 9 (none).
+	Priority int
+	// Redelivered says that the message was handed to a worker before, which did not settle it.
+	Redelivered bool
+}
+
+// running is a task while it runs.
+type running struct {
+	info   Info
+	client *Client
+	logger *slog.Logger
+}
+
+type runningKey struct{}
+
+func runningFrom(ctx context.Context) *running {
+	run, _ := ctx.Value(runningKey{}).(*running)
+	return run
+}
+
+// InfoFrom returns the Info of the running task; the zero Info outside of one.
+func InfoFrom(ctx context.Context) Info {
+	if run := runningFrom(ctx); run != nil {
+		return run.info
+	}
+	return Info{}
+}
+
+// LoggerFrom returns the worker's logger, which adds the task's name and id to each
+// line. Outside of a task: slog.Default().
+func LoggerFrom(ctx context.Context) *slog.Logger {
+	if run := runningFrom(ctx); run != nil {
+		return run.logger.With("task", run.info.Name, "id", run.info.ID)
+	}
+	return slog.Default()
+}
+
+// NewContext returns a context in which InfoFrom, LoggerFrom and Retry work as in
+// a running task: for tests of task functions.
+func NewContext(ctx context.Context, info Info) context.Context {
+	return context.WithValue(ctx, runningKey{}, &running{info: info, client: ClientFrom(ctx), logger: slog.Default()})
+}

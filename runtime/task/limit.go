@@ -1,0 +1,136 @@
+package task
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// limits holds back tasks that would start more often than their rate limit allows. A task that waits keeps
+// its message; so that it never keeps other tasks of its queue waiting too, at
+// most half of a queue's prefetch may wait here, and the broker holds the rest.
+type limits struct {
+	fallback Rate
+	byQueue  map[string]*pool
+	start    func(*request)
+	postpone func(*request, time.Time)
+
+	mu      sync.Mutex
+	tasks   map[string]*limit
+	waiting map[string]int // queue → requests waiting here
+}
+
+// limit is that of one task.
+type limit struct {
+	limiter *rate.Limiter
+	line    []*request
+	// horizon is about when the last of the postponed requests will have its turn.
+	horizon time.Time
+}
+
+const (
+	// A postponed request is away for at least a second, the grain of RabbitMQ's delays, and not
+	// much longer than it takes to notice a changed limit.
+	minPostponed = time.Second
+	maxPostponed = 10 * time.Minute
+)
+
+func newLimits(fallback Rate, byQueue map[string]*pool, start func(*request), postpone func(*request, time.Time)) *limits {
+	return &limits{
+		fallback: fallback, byQueue: byQueue, start: start, postpone: postpone,
+		tasks: map[string]*limit{}, waiting: map[string]int{},
+	}
+}
+
+// admit starts the request now, when its turn comes, or has the broker bring it again.
+func (l *limits) admit(r *request) {
+	l.mu.Lock()
+	t := l.limit(r)
+	if t == nil {
+		l.mu.Unlock()
+		l.start(r)
+		return
+	}
+	now := time.Now()
+	if len(t.line) == 0 && t.limiter.AllowN(now, 1) {
+		l.mu.Unlock()
+		l.start(r)
+		return
+	}
+	queue := r.message.Queue
+	if l.waiting[queue] >= max(1, l.byQueue[queue].queues[queue]/2) {
+		until := t.postponeUntil(now)
+		l.mu.Unlock()
+		l.postpone(r, until)
+		return
+	}
+	l.waiting[queue]++
+	t.line = append(t.line, r)
+	if len(t.line) == 1 {
+		l.wait(t, now)
+	}
+	l.mu.Unlock()
+}
+
+// wait reserves the next turn for the head of the line.
+func (l *limits) wait(t *limit, now time.Time) {
+	time.AfterFunc(t.limiter.ReserveN(now, 1).DelayFrom(now), func() {
+		l.mu.Lock()
+		r := t.line[0]
+		t.line = t.line[1:]
+		l.waiting[r.message.Queue]--
+		if len(t.line) > 0 {
+			l.wait(t, time.Now())
+		}
+		l.mu.Unlock()
+		l.start(r)
+	})
+}
+
+// limit is that of the request's task, nil if there is none.
+func (l *limits) limit(r *request) *limit {
+	t, known := l.tasks[r.name]
+	if !known {
+		per := r.entry.spec.RateLimit
+		if per == 0 {
+			per = l.fallback
+		}
+		if per > 0 {
+			t = newLimit(per)
+		}
+		l.tasks[r.name] = t
+	}
+	return t
+}
+
+// newLimit allows evenly spaced starts: a burst of one, as Celery has it.
+func newLimit(per Rate) *limit { return &limit{limiter: rate.NewLimiter(rate.Limit(per), 1)} }
+
+// set changes the limit of a task.
+func (l *limits) set(name string, per Rate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tasks[name]
+	switch {
+	case t == nil && per > 0:
+		l.tasks[name] = newLimit(per)
+	case t == nil:
+		l.tasks[name] = nil
+	case per > 0:
+		t.limiter.SetLimit(rate.Limit(per))
+	default:
+		t.limiter.SetLimit(rate.Inf)
+	}
+}
+
+// postponeUntil guesses when a request that finds the line full should come again: when those before
+// it have had their turn.
+func (t *limit) postponeUntil(now time.Time) time.Time {
+	interval := time.Duration(float64(time.Second) / float64(t.limiter.Limit()))
+	if earliest := now.Add(time.Duration(len(t.line)) * interval); t.horizon.Before(earliest) {
+		t.horizon = earliest
+	}
+	t.horizon = t.horizon.Add(interval)
+	return now.Add(min(max(t.horizon.Sub(now), minPostponed), maxPostponed))
+}

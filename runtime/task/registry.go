@@ -1,0 +1,198 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// Registry holds the tasks that a worker can run, by name. Generated
+// RegisterTasks functions fill it. It is not safe for concurrent changes; a worker only reads it.
+type Registry struct {
+	entries map[string]*Entry
+	problem error
+}
+
+// NewRegistry makes an empty registry.
+func NewRegistry() *Registry { return &Registry{entries: map[string]*Entry{}} }
+
+// Lookup finds a task by its registered name.
+func (r *Registry) Lookup(name string) (*Entry, bool) {
+	e, ok := r.entries[name]
+	return e, ok
+}
+
+// Entries are all tasks, sorted by name.
+func (r *Registry) Entries() []*Entry {
+	out := make([]*Entry, 0, len(r.entries))
+	for _, e := range r.entries {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *Entry) int { return strings.Compare(a.spec.Name, b.spec.Name) })
+	return out
+}
+
+// Queues are the queues that the tasks are sent to, sorted.
+func (r *Registry) Queues() []string {
+	var out []string
+	for _, e := range r.entries {
+		out = append(out, e.spec.queue())
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Err tells what is wrong with the registered tasks: names used twice, bad specs.
+func (r *Registry) Err() error { return r.problem }
+
+func (r *Registry) add(e *Entry) {
+	if _, exists := r.entries[e.spec.Name]; exists {
+		r.problem = errors.Join(r.problem, fmt.Errorf("task %q is registered twice", e.spec.Name))
+		return
+	}
+	r.problem = errors.Join(r.problem, e.spec.validate())
+	r.entries[e.spec.Name] = e
+}
+
+// Entry is one registered task, without its types.
+type Entry struct {
+	spec    *Spec
+	prepare func() invocation
+	call    func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error)
+	calls   func(ctx context.Context, id string) (UntypedCall, error)
+	// signature describes the arguments; see codec.Signature.
+	signature   string
+	result      string
+	fingerprint string
+}
+
+// Name is the registered name.
+func (e *Entry) Name() string { return e.spec.Name }
+
+// Queue is the queue that the task is sent to.
+func (e *Entry) Queue() string { return e.spec.queue() }
+
+// Spec is what the task's directives say.
+func (e *Entry) Spec() Spec { return *e.spec }
+
+// Signature is the task's arguments and result, as "(username string) int64".
+func (e *Entry) Signature() string {
+	if e.result == "" {
+		return "(" + e.signature + ")"
+	}
+	return "(" + e.signature + ") " + e.result
+}
+
+// Call sends the task with arguments in JSON: a list, or a map by name.
+func (e *Entry) Call(ctx context.Context, arguments []byte, options ...Option) (UntypedCall, error) {
+	return e.call(ctx, arguments, options)
+}
+
+// CallByID returns the call with that id, made by any process.
+func (e *Entry) CallByID(ctx context.Context, id string) (UntypedCall, error) {
+	return e.calls(ctx, id)
+}
+
+// UntypedCall is a [Call] whose result is JSON text.
+type UntypedCall struct {
+	ID string
+	// Get waits for the result, as Call.Get does.
+	Get func(ctx context.Context) ([]byte, error)
+	// Status asks for the state, as Call.Status does.
+	Status func(ctx context.Context) (Status, error)
+}
+
+// invocation is one run of a task: its arguments, and then its result.
+type invocation interface {
+	visit(codec.Fields)
+	run(ctx context.Context) error
+	result(codec.Value)
+}
+
+type typedInvocation[A, R any] struct {
+	def      *definition[A, R]
+	function func(context.Context, *A) (R, error)
+	args     A
+	value    R
+}
+
+func (i *typedInvocation[A, R]) visit(f codec.Fields) { i.def.visit(&i.args, f) }
+
+func (i *typedInvocation[A, R]) run(ctx context.Context) (err error) {
+	i.value, err = i.function(ctx, &i.args)
+	return err
+}
+
+func (i *typedInvocation[A, R]) result(v codec.Value) { i.def.result(v, &i.value) }
+
+// Handle registers the function that runs the task. Problems, such as a second
+// task of the same name, are told by [Registry.Err] and [NewWorker].
+func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, error)) {
+	var args A
+	var value R
+	signature := codec.Signature(func(f codec.Fields) { t.def.visit(&args, f) })
+	r.add(&Entry{
+		spec:        &t.def.spec,
+		prepare:     func() invocation { return &typedInvocation[A, R]{def: t.def, function: function} },
+		signature:   signature,
+		fingerprint: codec.Fingerprint(signature),
+		result:      strings.TrimSpace(strings.TrimPrefix(codec.Signature(func(f codec.Fields) { t.def.result(f.Field(""), &value) }), " ")),
+		call: func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error) {
+			args, err := t.fromJSON(arguments)
+			if err != nil {
+				return UntypedCall{}, fmt.Errorf("task %s: %w", t.Name(), err)
+			}
+			c, err := t.With(options...).Send(ctx, args)
+			if err != nil {
+				return UntypedCall{}, err
+			}
+			return c.untyped(), nil
+		},
+		calls: func(ctx context.Context, id string) (UntypedCall, error) {
+			c, err := t.CallByID(ctx, id)
+			if err != nil {
+				return UntypedCall{}, err
+			}
+			return c.untyped(), nil
+		},
+	})
+}
+
+// fromJSON reads arguments given as a JSON list or map.
+func (t Task[A, R]) fromJSON(arguments []byte) (*A, error) {
+	body := []byte("[[], {}, {}]")
+	text := strings.TrimSpace(string(arguments))
+	switch {
+	case strings.HasPrefix(text, "["):
+		body = []byte("[" + text + ", {}, {}]")
+	case strings.HasPrefix(text, "{"):
+		body = []byte("[[], " + text + ", {}]")
+	case text != "":
+		return nil, errors.New(`want the arguments as a JSON list, such as ["ada", 1], or by name, such as {"username": "ada"}`)
+	}
+	serializer, _ := codec.ByName("json")
+	args := new(A)
+	if _, err := serializer.DecodeCall(body, func(f codec.Fields) { t.def.visit(args, f) }); err != nil {
+		return nil, err
+	}
+	return args, nil
+}
+
+// untyped returns the call with its result as JSON.
+func (c *Call[R]) untyped() UntypedCall {
+	return UntypedCall{
+		ID: c.ID,
+		Get: func(ctx context.Context) ([]byte, error) {
+			value, err := c.Get(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return codec.JSONText(func(v codec.Value) { c.result(v, &value) })
+		},
+		Status: c.Status,
+	}
+}

@@ -1,0 +1,148 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// Limits on what is sent and what is read.
+const (
+	// DefaultMaxBody bounds a message body on the wire, in bytes.
+	DefaultMaxBody = 16 << 20
+	// DefaultMaxDecompressed bounds a body after decompression, in bytes.
+	DefaultMaxDecompressed = 64 << 20
+)
+
+// timeFormat is how Celery writes times: at most six digits of fraction, which
+// is all that Celery 5.2 reads, and an offset rather than Z.
+const timeFormat = "2006-01-02T15:04:05.000000-07:00"
+
+// message builds the message of a call: Celery's protocol 2, with no header that
+// a Celery worker can do without.
+func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.Fields)) (*Message, error) {
+	serializer, ok := codec.ByName(o.serializer)
+	if !ok {
+		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", o.serializer, strings.Join(codec.Names(), ", "))
+	}
+	body, err := serializer.EncodeCall(visit, nil)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the arguments as %s: %w", o.serializer, err)
+	}
+	id := o.id
+	if id == "" {
+		unique, err := uuid.NewV7()
+		if err != nil {
+			return nil, fmt.Errorf("making a task id: %w", err)
+		}
+		id = unique.String()
+	}
+	headers := map[string]any{
+		"lang":    "go",
+		"task":    o.spec.Name,
+		"id":      id,
+		"root_id": id,
+		"retries": int32(0),
+		"origin":  c.config.Origin,
+	}
+	if run := runningFrom(ctx); run != nil {
+		headers["root_id"], headers["parent_id"] = run.info.RootID, run.info.ID
+	}
+	m := &Message{
+		ID:              id,
+		Task:            o.spec.Name,
+		ContentType:     serializer.ContentType(),
+		ContentEncoding: serializer.ContentEncoding(),
+		ReplyTo:         c.transport.ReplyTo(),
+		Headers:         headers,
+	}
+	if o.ignoreResult {
+		headers["ignore_result"] = true
+	}
+	if o.timeout > 0 {
+		headers["timelimit"] = []any{o.timeout.Seconds(), nil}
+	}
+	if c.config.ShowArguments {
+		headers["argsrepr"] = "()"
+		headers["kwargsrepr"] = codec.Repr(visit, o.spec.Secret, maxRepr)
+	}
+	if err := o.route(m, visit, time.Now()); err != nil {
+		return nil, err
+	}
+	maps.Copy(headers, o.headers)
+	if m.Body, err = compress(o.compression, body, headers); err != nil {
+		return nil, err
+	}
+	if len(m.Body) > c.config.MaxBody {
+		return nil, fmt.Errorf("the message has %d bytes, more than the limit of %d: pass a reference instead, or raise ClientConfig.MaxBody and WorkerConfig.MaxBody", len(m.Body), c.config.MaxBody)
+	}
+	return m, nil
+}
+
+// maxRepr is where Celery cuts the text of arguments.
+const maxRepr = 1024
+
+// route sets what the options say of destination and time.
+func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time) error {
+	m.Queue, m.Exchange, m.Mandatory = o.queue, o.exchange, o.mandatory
+	m.Priority, m.Prioritized = o.wirePriority(), o.priority != nil
+	key, err := expandRoutingKey(o.routingKey, visit)
+	if err != nil {
+		return err
+	}
+	m.RoutingKey = key
+	delete(m.Headers, "eta")
+	if m.ETA = o.due(now); !m.ETA.IsZero() {
+		m.Headers["eta"] = m.ETA.Format(timeFormat)
+	}
+	if !o.expires.IsZero() {
+		m.Headers["expires"] = o.expires.Format(timeFormat)
+	}
+	return nil
+}
+
+// expandRoutingKey replaces each {param} by that argument.
+func expandRoutingKey(key string, visit func(codec.Fields)) (string, error) {
+	var out strings.Builder
+	for rest := key; ; {
+		before, after, found := strings.Cut(rest, "{")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		name, tail, closed := strings.Cut(after, "}")
+		if !closed {
+			return "", fmt.Errorf("routing key %q: { without }", key)
+		}
+		value, ok := codec.Lookup(visit, name)
+		if !ok {
+			return "", fmt.Errorf("routing key %q: {%s} is not an argument with a text, a number or a boolean", key, name)
+		}
+		out.WriteString(value)
+		rest = tail
+	}
+	if out.Len() > 255 {
+		return "", errors.New("the routing key has more than 255 bytes")
+	}
+	return out.String(), nil
+}
+
+// compress compresses a body, and says so in the headers.
+func compress(name string, body []byte, headers map[string]any) ([]byte, error) {
+	if name == "" {
+		return body, nil
+	}
+	out, header, err := codec.Compress(name, body)
+	if err != nil {
+		return nil, fmt.Errorf("compressing the body with %s: %w", name, err)
+	}
+	headers["compression"] = header
+	return out, nil
+}

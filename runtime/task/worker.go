@@ -1,0 +1,406 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// WorkerConfig says how a worker works. The zero value is good.
+type WorkerConfig struct {
+	// Name is the node name, unique in the fleet: "worker@<host>" by default.
+	Name string
+	// Queues to consume from. By default all that the registered tasks are sent to.
+	Queues []QueueConfig
+	// Concurrency is how many tasks run at a time, over all queues that have no
+	// concurrency of their own. 10 by default.
+	Concurrency int
+	// Prefetch is how many messages of a queue the worker holds unsettled, at
+	// least its concurrency. By default 4 times that.
+	Prefetch int
+	// Accept names the serializers of messages that may be run. By default
+	// msgpack, json, and what the registered tasks use.
+	Accept []string
+	// DefaultRateLimit is for tasks without one. 0: no limit.
+	DefaultRateLimit Rate
+	// Drain is how long running tasks may go on after Run's context has ended. 25 s
+	// by default, to fit into the 30 s that Kubernetes gives.
+	Drain time.Duration
+	// ResultTTL is how long results are kept where the broker stores them. 1 day by default.
+	ResultTTL time.Duration
+	// MaxBody bounds a message body on the wire, MaxDecompressed after
+	// decompression, in bytes. 16 MiB and 64 MiB by default.
+	MaxBody, MaxDecompressed int
+	// Logger takes the worker's log and that of the tasks. slog.Default() by default.
+	Logger *slog.Logger
+	// LogFile and LogLevel are what tasks see in their [Info].
+	LogFile  string
+	LogLevel slog.Level
+}
+
+// QueueConfig is one queue that a worker consumes from.
+type QueueConfig struct {
+	Name string
+	// Concurrency gives the queue slots of its own. 0: it shares the worker's.
+	Concurrency int
+	// Prefetch as in WorkerConfig. 0: that one.
+	Prefetch int
+}
+
+// Defaults of a [WorkerConfig].
+const (
+	DefaultConcurrency = 10
+	DefaultDrain       = 25 * time.Second
+	// prefetchPerSlot keeps slots busy over the round trip to the broker.
+	prefetchPerSlot = 4
+	// cancelGrace is what cancelled tasks get to return.
+	cancelGrace = 3 * time.Second
+	// maxLocalWait is the longest wait for an ETA that is not handed to the broker.
+	maxLocalWait = 5 * time.Second
+	// settleTimeout bounds the wait for a broker that does not answer.
+	settleTimeout = 30 * time.Second
+	// settleRetryDelay keeps a message whose outcome the broker refuses from spinning.
+	settleRetryDelay = time.Second
+)
+
+// Worker runs the tasks of a registry. Make it with [NewWorker].
+type Worker struct {
+	transport Transport
+	config    WorkerConfig
+	executor  *executor
+	pools     []*pool
+	byQueue   map[string]*pool
+	limits    *limits
+	held      *holding
+	logger    *slog.Logger
+
+	started  chan struct{} // closed once consumer is set
+	consumer Consumer
+}
+
+// NewWorker makes a worker for the tasks of r. It fails if the registry or the
+// config has mistakes; the broker is not asked before Run.
+func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if err := config.complete(r); err != nil {
+		return nil, err
+	}
+	accept, err := contentTypes(config.Accept)
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		transport: t,
+		config:    config,
+		logger:    config.Logger,
+		held:      newHolding(),
+		started:   make(chan struct{}),
+		byQueue:   map[string]*pool{},
+		executor: &executor{
+			registry: r, client: NewClient(t, ClientConfig{Origin: config.Name}), accept: accept,
+			maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), resultTTL: config.ResultTTL,
+			now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
+		},
+	}
+	w.makePools()
+	w.limits = newLimits(config.DefaultRateLimit, w.byQueue, w.start, w.postpone)
+	return w, nil
+}
+
+// complete fills in the defaults.
+func (c *WorkerConfig) complete(r *Registry) error {
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		c.Name = "worker@" + host
+	}
+	if c.Concurrency < 0 || c.Prefetch < 0 || c.Drain < 0 || c.DefaultRateLimit < 0 || c.MaxBody < 0 || c.MaxDecompressed < 0 {
+		return errors.New("task.WorkerConfig: no number may be negative")
+	}
+	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
+	c.Drain = cmp.Or(c.Drain, DefaultDrain)
+	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
+	c.MaxDecompressed = cmp.Or(c.MaxDecompressed, DefaultMaxDecompressed)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if len(c.Queues) == 0 {
+		for _, name := range r.Queues() {
+			c.Queues = append(c.Queues, QueueConfig{Name: name})
+		}
+		if len(c.Queues) == 0 {
+			c.Queues = []QueueConfig{{Name: DefaultQueue}}
+		}
+	}
+	seen := map[string]bool{}
+	for _, q := range c.Queues {
+		if q.Name == "" || q.Concurrency < 0 || q.Prefetch < 0 {
+			return fmt.Errorf("task.WorkerConfig: queue %q: want a name, and no negative numbers", q.Name)
+		}
+		if seen[q.Name] {
+			return fmt.Errorf("task.WorkerConfig: queue %q is given twice", q.Name)
+		}
+		seen[q.Name] = true
+	}
+	if len(c.Accept) == 0 {
+		c.Accept = []string{"msgpack", "json"}
+		for _, e := range r.Entries() {
+			c.Accept = append(c.Accept, e.spec.serializer())
+		}
+	}
+	return nil
+}
+
+// contentTypes are those of the named serializers.
+func contentTypes(names []string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		s, ok := codec.ByName(name)
+		if !ok {
+			return nil, fmt.Errorf("task.WorkerConfig.Accept: serializer %q is not registered", name)
+		}
+		out = append(out, s.ContentType())
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+func (w *Worker) makePools() {
+	shared := newPool(w.config.Concurrency)
+	for _, q := range w.config.Queues {
+		p := shared
+		if q.Concurrency > 0 {
+			p = newPool(q.Concurrency)
+			w.pools = append(w.pools, p)
+		}
+		prefetch := max(p.slots, cmp.Or(q.Prefetch, w.config.Prefetch, prefetchPerSlot*p.slots))
+		p.queues[q.Name] = prefetch
+		w.byQueue[q.Name] = p
+	}
+	if len(shared.queues) > 0 {
+		w.pools = append(w.pools, shared)
+	}
+}
+
+// Config is the configuration with the defaults filled in.
+func (w *Worker) Config() WorkerConfig { return w.config }
+
+// SetRateLimit changes how often this worker starts a task. 0: no limit.
+func (w *Worker) SetRateLimit(name string, rate Rate) error {
+	if _, ok := w.executor.registry.Lookup(name); !ok {
+		return fmt.Errorf("task %q is not registered at this worker", name)
+	}
+	w.limits.set(name, rate)
+	return nil
+}
+
+// Ready says whether the worker is consuming from all of its queues now.
+func (w *Worker) Ready() bool {
+	select {
+	case <-w.started:
+		return w.consumer.Ready()
+	default:
+		return false
+	}
+}
+
+// Run works until ctx ends, then drains: it takes no more messages, hands back
+// those that have not started, lets the running tasks finish for Config.Drain, and
+// then ends their contexts with [ErrDraining]. It returns nil if every running task
+// has ended by then; the broker delivers the others again. Run can be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelTasks(nil)
+	consumer, err := w.transport.Consume(ConsumeConfig{
+		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Logger: w.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("worker %s: %w", w.config.Name, err)
+	}
+	w.consumer = consumer
+	close(w.started)
+	for _, p := range w.pools {
+		for range p.slots {
+			go w.slot(tasks, p)
+		}
+	}
+	<-ctx.Done()
+	err = w.drain(cancelTasks)
+	for _, p := range w.pools {
+		p.close()
+	}
+	return errors.Join(err, consumer.Close())
+}
+
+func (w *Worker) subscriptions() []Subscription {
+	var out []Subscription
+	for _, q := range w.config.Queues {
+		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name]}
+		for _, e := range w.executor.registry.Entries() {
+			if e.Queue() != q.Name {
+				continue
+			}
+			s.Prioritized = s.Prioritized || e.spec.Priority != nil
+			binding := Binding{Exchange: e.spec.Exchange, RoutingKey: e.spec.RoutingKey}
+			if binding.Exchange != "" && !slices.Contains(s.Bindings, binding) {
+				s.Bindings = append(s.Bindings, binding)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// deliver takes one delivery from the transport, and never waits.
+func (w *Worker) deliver(d *Delivery) {
+	<-w.started
+	r, rejected := w.executor.read(d)
+	if rejected != nil {
+		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
+		go w.settle(r, w.executor.rejected(r, rejected))
+		return
+	}
+	if !w.held.add(r) {
+		go w.settle(r, Outcome{Requeue: true})
+		return
+	}
+	wait := r.eta.Sub(w.executor.now())
+	switch {
+	case r.eta.IsZero() || wait <= 0:
+		w.limits.admit(r)
+	case wait <= maxLocalWait:
+		time.AfterFunc(wait, func() { w.limits.admit(r) })
+	default:
+		w.postpone(r, r.eta)
+	}
+}
+
+// start puts a request in line for a slot.
+func (w *Worker) start(r *request) { w.byQueue[r.message.Queue].put(r) }
+
+// slot runs one task after the other.
+func (w *Worker) slot(ctx context.Context, p *pool) {
+	for r := p.next(); r != nil; r = p.next() {
+		w.run(ctx, r)
+	}
+}
+
+// postpone has the broker hold the request until t.
+func (w *Worker) postpone(r *request, t time.Time) {
+	if !w.held.take(r) {
+		return
+	}
+	next := later(r.message)
+	next.ETA = t
+	go func() {
+		defer w.held.done()
+		w.settle(r, Outcome{Publish: []*Message{next}})
+	}()
+}
+
+// run runs a request in a slot. What follows from it needs no slot.
+func (w *Worker) run(ctx context.Context, r *request) {
+	if !w.held.take(r) {
+		return
+	}
+	if outcome, expired := w.executor.expired(r); expired {
+		w.logger.Warn("task expired before it ran", "task", r.name, "id", r.id, "expires", r.expires)
+		go w.conclude(r, outcome, false)
+		return
+	}
+	early := r.entry.spec.AckEarly
+	if early && !w.settle(r, Outcome{}) {
+		w.held.done()
+		return
+	}
+	outcome := w.executor.execute(ctx, r)
+	go w.conclude(r, outcome, early)
+}
+
+// conclude carries an outcome out and counts the request as done.
+func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
+	defer w.held.done()
+	if !acked {
+		w.settle(r, outcome)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	for _, m := range outcome.Publish {
+		if err := w.transport.Publish(ctx, m); err != nil {
+			w.logger.Error("the retry of an early-acked task is lost", "task", r.name, "id", r.id, "error", err)
+		}
+	}
+	if outcome.Result != nil {
+		if err := w.transport.StoreResult(ctx, outcome.Result); err != nil {
+			w.logger.Error("the result of an early-acked task is lost", "task", r.name, "id", r.id, "error", err)
+		}
+	}
+}
+
+// settle ends a delivery. If the broker refuses the outcome the message goes back to its
+// queue: work may be repeated, but is not lost.
+func (w *Worker) settle(r *request, outcome Outcome) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	err := w.consumer.Settle(ctx, r.delivery, outcome)
+	if err == nil {
+		return true
+	}
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrClosed) {
+		w.logger.Warn("the connection was lost before the task was settled: the broker delivers it again", "task", r.name, "id", r.id)
+		return false
+	}
+	w.logger.Error("the task can't be settled: it goes back to its queue", "task", r.name, "id", r.id, "queue", r.message.Queue, "error", err)
+	if outcome.Requeue {
+		return false
+	}
+	time.Sleep(settleRetryDelay)
+	ctx, cancel = context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	if err := w.consumer.Settle(ctx, r.delivery, Outcome{Requeue: true}); err != nil && !errors.Is(err, ErrStale) {
+		w.logger.Error("the task can't be given back either", "task", r.name, "id", r.id, "error", err)
+	}
+	return false
+}
+
+// drain ends the work. See Run.
+func (w *Worker) drain(cancelTasks context.CancelCauseFunc) error {
+	w.logger.Info("worker is draining", "worker", w.config.Name, "running", w.held.running(), "drain", w.config.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	if err := w.consumer.Stop(ctx); err != nil {
+		w.logger.Warn("consuming could not be stopped in order", "error", err)
+	}
+	unstarted, finished := w.held.close()
+	var back sync.WaitGroup
+	for _, r := range unstarted {
+		back.Go(func() { w.settle(r, Outcome{Requeue: true}) })
+	}
+	back.Wait()
+	select {
+	case <-finished:
+		return nil
+	case <-time.After(w.config.Drain):
+	}
+	w.logger.Warn("drain time is over: tasks are cancelled", "running", w.held.running())
+	cancelTasks(ErrDraining)
+	select {
+	case <-finished:
+		return nil
+	case <-time.After(cancelGrace):
+	}
+	return fmt.Errorf("worker %s: %d tasks still ran %s after they were told to stop: the broker delivers them again", w.config.Name, w.held.running(), cancelGrace)
+}
