@@ -14,6 +14,7 @@ import (
 	"golang.org/x/tools/imports"
 
 	"github.com/taskgen/taskgen/internal/model"
+	"github.com/taskgen/taskgen/internal/names"
 )
 
 const (
@@ -33,13 +34,13 @@ const (
 
 // predeclared are the predeclared identifiers that generated code uses. A
 // package may declare its own, but then our code would mean those.
-var predeclared = []string{"error", "nil", "new", "true"}
+var predeclared = []string{"error", "new", "nil", "string", "true"}
 
 // file is one tasks_gen.go in the making.
 type file struct {
 	*jen.File
 	pkg      *model.Package
-	scope    *names // the package block and the imports
+	scope    *names.Scope // the package block and the imports
 	tasks    []*task
 	register string
 }
@@ -94,26 +95,26 @@ func newFile(p *model.Package) (*file, error) {
 	f := &file{
 		File:  jen.NewFilePathName(p.Path, p.Name),
 		pkg:   p,
-		scope: universe.inner(),
+		scope: names.New(),
 	}
 	for name := range p.Taken {
-		f.scope.take(name)
+		f.scope.Take(name)
 	}
 	for _, t := range p.Tasks {
-		if f.scope.has(t.Stub) {
+		if f.scope.Has(t.Stub) {
 			return nil, fmt.Errorf("%s: task %s: %s is declared already in package %s", t.Pos, t.Func, t.Stub, p.Path)
 		}
-		f.scope.take(t.Stub)
+		f.scope.Take(t.Stub)
 	}
-	f.register = f.scope.fresh("RegisterTasks")
+	f.register = f.scope.Fresh("RegisterTasks")
 	for _, t := range p.Tasks {
 		named := &task{Task: t, fields: map[*model.Param]string{}}
-		named.typ = f.scope.fresh(t.Stub + "Task")
-		named.args = f.scope.fresh(t.Stub + "Args")
-		fields := universe.inner()
-		fields.take("Visit") // the method
+		named.typ = f.scope.Fresh(t.Stub + "Task")
+		named.args = f.scope.Fresh(t.Stub + "Args")
+		fields := names.New()
+		fields.Take("Visit") // the method
 		for _, param := range named.arguments() {
-			named.fields[param] = fields.fresh(param.Field)
+			named.fields[param] = fields.Fresh(param.Field)
 		}
 		f.tasks = append(f.tasks, named)
 	}
@@ -136,7 +137,7 @@ func (f *file) nameImports() {
 	slices.Sort(others)
 	for _, importPath := range append([]string{contextPath, timePath, codecPath, taskPath}, others...) {
 		name := packages[importPath]
-		if fresh := f.scope.fresh(name); fresh == assumedName(importPath) {
+		if fresh := f.scope.Fresh(name); fresh == assumedName(importPath) {
 			f.ImportName(importPath, fresh)
 		} else {
 			f.ImportAlias(importPath, fresh)

@@ -6,16 +6,17 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/taskgen/taskgen/internal/model"
+	"github.com/taskgen/taskgen/internal/names"
 )
 
 // registerFunc is the only place that names the user's functions, in closures:
 // when a signature has changed since, this is what does not compile.
 func (f *file) registerFunc() {
-	scope := f.scope.inner()
-	registry := scope.fresh("r")
+	scope := f.scope.Inner()
+	registry := scope.Fresh("r")
 	structs := map[string]string{}
 	for _, name := range f.pkg.Structs {
-		structs[name] = scope.fresh(lowerFirst(name))
+		structs[name] = scope.Fresh(lowerFirst(name))
 	}
 	f.comment(f.register + " makes the tasks of this package known to a worker's registry.")
 	f.Func().Id(f.register).
@@ -31,19 +32,19 @@ func (f *file) registerFunc() {
 				if t.Struct != "" {
 					function = jen.Id(structs[t.Struct]).Dot(t.Func)
 				}
-				g.Id(t.Stub).Dot("Handle").Call(jen.Id(registry), t.handler(scope.inner(), function))
+				g.Id(t.Stub).Dot("Handle").Call(jen.Id(registry), t.handler(scope.Inner(), function))
 			}
 		})
 }
 
 // handler is the closure that calls the user's function.
-func (t *task) handler(scope *names, function *jen.Statement) jen.Code {
+func (t *task) handler(scope *names.Scope, function *jen.Statement) jen.Code {
 	ctx, args := "_", "_"
 	if t.needsContext() {
-		ctx = scope.fresh("ctx")
+		ctx = scope.Fresh("ctx")
 	}
 	if len(t.arguments()) > 0 {
-		args = scope.fresh("a")
+		args = scope.Fresh("a")
 	}
 	call := function.CallFunc(func(g *jen.Group) {
 		if t.Context {

@@ -76,8 +76,8 @@ func (f *file) visit(t *task) {
 		f.Func().Params(jen.Op("*").Id(t.args)).Id("Visit").Params(jen.Qual(codecPath, "Fields")).Block()
 		return
 	}
-	scope := f.scope.inner()
-	recv, fields := scope.fresh("a"), scope.fresh("f")
+	scope := f.scope.Inner()
+	recv, fields := scope.Fresh("a"), scope.Fresh("f")
 	f.Func().Params(jen.Id(recv).Op("*").Id(t.args)).Id("Visit").Params(jen.Id(fields).Qual(codecPath, "Fields")).
 		BlockFunc(func(g *jen.Group) {
 			for _, p := range t.arguments() {
@@ -87,27 +87,30 @@ func (f *file) visit(t *task) {
 		})
 }
 
-// sender is a method whose parameters are those of the task, after some of ours.
-type sender struct {
-	recv, ctx, cause string
-	params           []string // the user's names, unless one hides what the body needs
+// signature is what the methods of a task call their receiver and parameters.
+type signature struct {
+	recv, ctx, cause, options string
+	params                    []string // the user's names
 }
 
-// sender keeps the user's names and makes ours give way.
-func (f *file) sender(t *task) sender {
-	scope := names{used: map[string]bool{}}
-	scope.take(t.args)
-	var s sender
+// signature keeps the user's names and makes ours give way.
+func (f *file) signature(t *task) signature {
+	scope := f.scope.Inner()
+	var s signature
 	for _, p := range t.arguments() {
-		s.params = append(s.params, scope.fresh(p.Name))
+		name := p.Name
+		if name == t.args { // hidden, the body could not name its type
+			name = scope.Fresh(name)
+		}
+		scope.Take(name)
+		s.params = append(s.params, name)
 	}
-	scope.outer = f.scope
-	s.recv, s.ctx, s.cause = scope.fresh("t"), scope.fresh("ctx"), scope.fresh("cause")
+	s.recv, s.ctx, s.cause, s.options = scope.Fresh("t"), scope.Fresh("ctx"), scope.Fresh("cause"), scope.Fresh("options")
 	return s
 }
 
 func (f *file) delay(t *task) {
-	s := f.sender(t)
+	s := f.signature(t)
 	f.comment("Delay sends the task; a nil error means that the broker has it.")
 	f.Func().Params(jen.Id(s.recv).Id(t.typ)).Id("Delay").
 		ParamsFunc(func(g *jen.Group) {
@@ -119,19 +122,18 @@ func (f *file) delay(t *task) {
 }
 
 func (f *file) with(t *task) {
-	scope := f.scope.inner()
-	recv, options := scope.fresh("t"), scope.fresh("options")
+	s := f.signature(t)
 	f.comment("With returns the task with other options for the next call.")
-	f.Func().Params(jen.Id(recv).Id(t.typ)).Id("With").
-		Params(jen.Id(options).Op("...").Qual(taskPath, "Option")).Id(t.typ).
+	f.Func().Params(jen.Id(s.recv).Id(t.typ)).Id("With").
+		Params(jen.Id(s.options).Op("...").Qual(taskPath, "Option")).Id(t.typ).
 		Block(jen.Return(jen.Id(t.typ).Values(
-			jen.Id(recv).Dot("Task").Dot("With").Call(jen.Id(options).Op("...")),
+			jen.Id(s.recv).Dot("Task").Dot("With").Call(jen.Id(s.options).Op("...")),
 		)))
 }
 
 // retry is for tasks that return an error: the others could not return this one.
 func (f *file) retry(t *task) {
-	s := f.sender(t)
+	s := f.signature(t)
 	f.comment(
 		"Retry returns the error with which a running task asks to run again with",
 		"these arguments; "+s.cause+" is what went wrong.",
@@ -147,7 +149,7 @@ func (f *file) retry(t *task) {
 }
 
 // list adds the parameters to g, neighbours of one type together.
-func (s sender) list(g *jen.Group, t *task) {
+func (s signature) list(g *jen.Group, t *task) {
 	args := t.arguments()
 	for i := 0; i < len(args); {
 		end := i + 1
@@ -168,7 +170,7 @@ func (s sender) list(g *jen.Group, t *task) {
 }
 
 // literal is the argument struct made of the parameters.
-func (s sender) literal(t *task) jen.Code {
+func (s signature) literal(t *task) jen.Code {
 	return jen.Op("&").Id(t.args).ValuesFunc(func(g *jen.Group) {
 		for i, p := range t.arguments() {
 			g.Id(t.fields[p]).Op(":").Id(s.params[i])

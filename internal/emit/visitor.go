@@ -4,10 +4,11 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"github.com/taskgen/taskgen/internal/model"
+	"github.com/taskgen/taskgen/internal/names"
 )
 
 // visitor writes the calls that visit a value, see package codec.
-type visitor struct{ scope *names }
+type visitor struct{ scope *names.Scope }
 
 // codecFunc names the function of package codec for each kind.
 var codecFunc = map[model.Kind]string{
@@ -60,8 +61,8 @@ func (w visitor) instance(t *model.Type) jen.Code {
 // literal is a function literal for a type whose elements need functions of their own.
 func (w visitor) literal(t *model.Type) jen.Code {
 	// Each literal has its own scope, and none needs a name from around it.
-	scope := w.scope.inner()
-	v, p := scope.fresh("v"), scope.fresh("p")
+	scope := w.scope.Inner()
+	v, p := scope.Fresh("v"), scope.Fresh("p")
 	return jen.Func().Params(jen.Id(v).Qual(codecPath, "Value"), jen.Id(p).Op("*").Add(source(t.Expr))).
 		Block(w.call(t, jen.Id(v), jen.Id(p)))
 }
