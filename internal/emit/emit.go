@@ -32,10 +32,6 @@ const (
 	taskPath    = "github.com/taskgen/taskgen/runtime/task"
 )
 
-// predeclared are the predeclared identifiers that generated code uses. A
-// package may declare its own, but then our code would mean those.
-var predeclared = []string{"error", "new", "nil", "string", "true"}
-
 // file is one tasks_gen.go in the making.
 type file struct {
 	*jen.File
@@ -55,9 +51,9 @@ type task struct {
 // File returns the source of p's tasks_gen.go. An error is either a name that p
 // must give up, or a fault of this package.
 func File(p *model.Package) ([]byte, error) {
-	for _, name := range predeclared {
+	for _, name := range predeclared(p) {
 		if p.Taken[name] {
-			return nil, fmt.Errorf("package %s declares %q, which hides the predeclared identifier that the code of tasks needs: rename it", p.Path, name)
+			return nil, fmt.Errorf("package %s declares its own %s, and the code of tasks needs the predeclared one: rename it", p.Path, name)
 		}
 	}
 	f, err := newFile(p)
@@ -88,6 +84,18 @@ func Register(p *model.Package) (string, error) {
 		return "", err
 	}
 	return f.register, nil
+}
+
+// predeclared are the predeclared identifiers that the code of p's tasks uses,
+// apart from those in types.
+func predeclared(p *model.Package) []string {
+	needed := []string{"error", "new", "nil", "true"}
+	for _, t := range p.Tasks {
+		if len(t.Options.Secret) > 0 {
+			return append(needed, "string")
+		}
+	}
+	return needed
 }
 
 // newFile settles all names at package level.

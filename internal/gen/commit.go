@@ -14,7 +14,7 @@ import (
 // its place, nothing changes; a file that is up to date keeps its time, one that
 // is replaced keeps its mode.
 func Commit(out Output) (err error) {
-	if out.Failed() {
+	if out.Diagnostics.HasErrors() {
 		return errors.New("there are errors: nothing written")
 	}
 	targets, err := inspect(out.Files)
@@ -52,6 +52,9 @@ func Commit(out Output) (err error) {
 		if err := t.root.Remove(t.name); err != nil {
 			return err
 		}
+	}
+	if out.remember != nil {
+		out.remember()
 	}
 	return nil
 }

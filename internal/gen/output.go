@@ -20,11 +20,12 @@ import (
 type Output struct {
 	// Dir is the absolute directory that paths are shown relative to.
 	Dir string
-	// Files are sorted by path.
+	// Files are those to write and to remove, sorted by path.
 	Files []File
-	// Diagnostics are what users must mend first: as long as there is an error
-	// among them, Commit refuses.
-	Diagnostics []diag.Diagnostic
+	// Diagnostics are sorted. If there is an error among them, Files is empty.
+	Diagnostics diag.List
+	// remember tells the cache what is on disk now.
+	remember func()
 }
 
 // File is one file to write or to remove.
