@@ -18,7 +18,7 @@ func TestX(t *testing.T) {
 			{Name: "a.b", Func: "createUser", Stub: "CreateUser", Doc: []string{"createUser does", "", "\tfoo"}, Context: true, Error: true, Result: i64,
 				Params: []*model.Param{{Name: "username", Field: "Username", Type: str}, {Name: "t", Field: "T", Type: str}, {Name: "x", Field: "Visit", Type: strs, Variadic: true}}},
 			{Name: "a.c", Func: "run", Stub: "MailerRun", Struct: "HTTPMailer", Error: false, Result: m,
-				Params: []*model.Param{{Name: "m", Field: "M", Type: m}, {Name: "log", Injected: model.Logger}},
+				Params:  []*model.Param{{Name: "m", Field: "M", Type: m}, {Name: "log", Injected: model.Logger}},
 				Options: model.Options{RateLimit: "0.5/s", MaxRetries: new(-1), Timeout: 3601e9, Secret: []string{"m"}, Priority: new(3)}},
 			{Name: "a.d", Func: "nop", Stub: "Nop"},
 		}}

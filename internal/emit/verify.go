@@ -6,12 +6,14 @@ import (
 	"go/parser"
 	"go/token"
 	"slices"
+
+	"github.com/taskgen/taskgen/internal/model"
 )
 
 // verify parses src back and compares what it declares with what the model
 // asks for: whatever a name or a comment tries, nothing else gets in.
 func (f *file) verify(src []byte) error {
-	parsed, err := parser.ParseFile(token.NewFileSet(), FileName, src, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), model.FileName, src, parser.SkipObjectResolution)
 	if err != nil {
 		return err
 	}

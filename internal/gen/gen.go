@@ -61,7 +61,7 @@ func Generate(ctx context.Context, config Config) (Output, error) {
 			continue
 		}
 		sources[p] = source
-		if err := out.add(filepath.Join(p.Dir, emit.FileName), source); err != nil {
+		if err := out.add(filepath.Join(p.Dir, model.FileName), source); err != nil {
 			return Output{}, err
 		}
 	}

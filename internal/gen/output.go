@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/taskgen/taskgen/internal/diag"
-	"github.com/taskgen/taskgen/internal/emit"
+	"github.com/taskgen/taskgen/internal/model"
 )
 
 // Output is what a run of the generator wants to be on disk. Nothing of it is
@@ -119,7 +119,7 @@ func closeAll(targets []*target) {
 // remove: its first line is our header.
 func Ours(content []byte) bool {
 	first, _, _ := bytes.Cut(content, []byte("\n"))
-	return string(bytes.TrimSuffix(first, []byte("\r"))) == emit.Header
+	return string(bytes.TrimSuffix(first, []byte("\r"))) == model.Header
 }
 
 // Diff is the unified difference between the disk and out, empty if there is none.

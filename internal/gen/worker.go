@@ -22,7 +22,7 @@ const (
 	mainName  = "main.go"
 	setupName = "setup.go"
 
-	toolPath    = "github.com/taskgen/taskgen/cmd/taskgen"
+	toolPath = "github.com/taskgen/taskgen/cmd/taskgen"
 )
 
 // Worker returns the command in dir that runs the tasks of the matching
@@ -162,4 +162,3 @@ func cutInternal(imported string) (parent string, internal bool) {
 	}
 	return "", false
 }
-

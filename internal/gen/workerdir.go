@@ -73,4 +73,3 @@ func (w *workerCommand) declare(fset *token.FileSet, file *ast.File) {
 		}
 	}
 }
-

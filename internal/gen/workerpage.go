@@ -72,7 +72,7 @@ func (w *workerCommand) page(config Config) (*page, error) {
 		scope.Take(name)
 	}
 	p := &page{
-		Header:   emit.Header,
+		Header:   model.Header,
 		Command:  path.Base(w.path),
 		Generate: w.generate(config),
 		Setup:    w.setup || w.hasStructs(),
@@ -132,4 +132,3 @@ func (p *page) fill(name string) ([]byte, error) {
 	}
 	return imports.Process(name, raw.Bytes(), &imports.Options{FormatOnly: true, Comments: true, TabIndent: true, TabWidth: 8})
 }
-
