@@ -1,0 +1,31 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/taskgen/taskgen/runtime/memory"
+	"github.com/taskgen/taskgen/runtime/task"
+	"github.com/taskgen/taskgen/runtime/tasktest"
+)
+
+func TestConformance(t *testing.T) {
+	tasktest.Run(t, func(t *testing.T) tasktest.Broker {
+		broker := memory.New()
+		t.Cleanup(func() { broker.Close() })
+		return tasktest.Broker{
+			Open: func(testing.TB) task.Transport { return connection{broker} },
+			DeadLetters: func(_ testing.TB, queue string) []tasktest.Dead {
+				var out []tasktest.Dead
+				for _, d := range broker.DeadLetters(queue) {
+					out = append(out, tasktest.Dead{Reason: d.Reason, Error: d.Error, Body: d.Message.Body})
+				}
+				return out
+			},
+		}
+	})
+}
+
+// connection is one of several users of a broker: closing it leaves the broker open.
+type connection struct{ *memory.Transport }
+
+func (connection) Close() error { return nil }

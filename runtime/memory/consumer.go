@@ -1,0 +1,148 @@
+package memory
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// consumer delivers messages of its subscriptions, each from a goroutine of its own.
+type consumer struct {
+	transport *Transport
+	config    task.ConsumeConfig
+	running   sync.WaitGroup
+
+	// Guarded by transport.mu.
+	stopped   bool
+	unsettled map[uint64]*outside
+	held      map[string]int // queue → unsettled
+}
+
+// outside is a message that a consumer has and has not settled.
+type outside struct {
+	item  *item
+	queue string
+}
+
+// Consume starts to deliver.
+func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
+	for _, s := range config.Subscriptions {
+		if s.Queue == "" || s.Prefetch < 1 {
+			return nil, fmt.Errorf("memory: subscription %+v: want a queue, and a prefetch of at least 1", s)
+		}
+	}
+	if t.isClosed() {
+		return nil, task.ErrClosed
+	}
+	c := &consumer{transport: t, config: config, unsettled: map[uint64]*outside{}, held: map[string]int{}}
+	for _, s := range config.Subscriptions {
+		c.running.Go(func() { c.deliver(s) })
+	}
+	return c, nil
+}
+
+func (c *consumer) deliver(s task.Subscription) {
+	for d := c.next(s); d != nil; d = c.next(s) {
+		c.config.Deliver(d)
+	}
+}
+
+// next waits for the next message of the queue, and for room under the prefetch.
+func (c *consumer) next(s task.Subscription) *task.Delivery {
+	t := c.transport
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	q := t.queue(s.Queue)
+	for q.ready.Len() == 0 || c.held[s.Queue] >= s.Prefetch {
+		if c.stopped || t.closed {
+			return nil
+		}
+		t.changed.Wait()
+	}
+	if c.stopped || t.closed {
+		return nil
+	}
+	i := heap.Pop(&q.ready).(*item)
+	t.tags++
+	c.unsettled[t.tags] = &outside{item: i, queue: s.Queue}
+	c.held[s.Queue]++
+	m := clone(i.message)
+	m.Queue = s.Queue
+	return &task.Delivery{Message: m, Redelivered: i.attempts > 0, Attempts: i.attempts, Tag: t.tags}
+}
+
+// Settle carries out an outcome, all of it at once.
+func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) error {
+	t := c.transport
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return task.ErrClosed
+	}
+	out, ok := c.unsettled[d.Tag]
+	if !ok {
+		return task.ErrStale
+	}
+	delete(c.unsettled, d.Tag)
+	c.held[out.queue]--
+	for _, m := range o.Publish {
+		t.put(m)
+	}
+	if o.Dead != nil {
+		q := t.queue(out.queue)
+		q.dead = append(q.dead, DeadMessage{DeadLetter: *o.Dead, Message: out.item.message})
+	}
+	if o.Result != nil {
+		t.store(o.Result)
+	}
+	if o.Requeue {
+		heap.Push(&t.queue(out.queue).ready, out.item)
+	}
+	t.changed.Broadcast()
+	return nil
+}
+
+// Stop ends deliveries.
+func (c *consumer) Stop(ctx context.Context) error {
+	c.transport.mu.Lock()
+	c.stopped = true
+	c.transport.changed.Broadcast()
+	c.transport.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		c.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close stops, and gives back what is unsettled.
+func (c *consumer) Close() error {
+	c.transport.mu.Lock()
+	c.stopped = true
+	for tag, out := range c.unsettled {
+		out.item.attempts++
+		heap.Push(&c.transport.queue(out.queue).ready, out.item)
+		delete(c.unsettled, tag)
+	}
+	clear(c.held)
+	c.transport.changed.Broadcast()
+	c.transport.mu.Unlock()
+	c.running.Wait()
+	return nil
+}
+
+// Ready says that messages are being delivered.
+func (c *consumer) Ready() bool {
+	c.transport.mu.Lock()
+	defer c.transport.mu.Unlock()
+	return !c.stopped && !c.transport.closed
+}

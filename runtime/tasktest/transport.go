@@ -1,0 +1,368 @@
+package tasktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+var transportTests = map[string]func(*testing.T, *world){
+	"message arrives as it was sent":    testFidelity,
+	"order":                             testOrder,
+	"priority":                          testPriority,
+	"prefetch bounds what is unsettled": testPrefetch,
+	"acked is gone":                     testAck,
+	"unsettled comes again":             testRedelivery,
+	"requeue":                           testRequeue,
+	"outcome puts the next attempt in its place": testNextAttempt,
+	"outcome parks":                              testDead,
+	"outcome answers the caller":                 testResult,
+	"a final result stays":                       testFinalResult,
+	"waiting for a result ends with its context": testAwaitContext,
+	"a settled delivery can't be settled again":  testSettleTwice,
+	"delayed":                              testDelayed,
+	"batch":                                testBatch,
+	"every message once among many":        testMany,
+	"nothing after stop":                   testStop,
+	"purge":                                testPurge,
+	"an ended context publishes nothing":   testPublishContext,
+	"a message waits for its first worker": testWaitsForWorker,
+}
+
+func testFidelity(t *testing.T, w *world) {
+	transport := w.open()
+	sent := w.message("")
+	sent.Body = []byte{0, 1, 0xff, '"', '\n'}
+	sent.ContentType, sent.ContentEncoding = "application/x-msgpack", "binary"
+	sent.Priority = 3
+	sent.Headers["text"] = "grüße"
+	sent.Headers["yes"] = true
+	sent.Headers["number"] = int32(-7)
+	sent.Headers["float"] = 1.5
+	sent.Headers["nothing"] = nil
+	sent.Headers["list"] = []any{"a", int32(1), nil, []any{true}}
+	sent.Headers["map"] = map[string]any{"k": "v", "n": map[string]any{"x": 2.5}}
+	sent.ReplyTo = transport.ReplyTo()
+	w.check(transport.Publish(w.ctx, sent))
+	got := w.consume(transport, task.Subscription{}).next()
+	if got.Redelivered || got.Attempts != 0 {
+		t.Errorf("a first delivery says redelivered %v, attempts %d", got.Redelivered, got.Attempts)
+	}
+	type view struct {
+		ID, Queue, ReplyTo, ContentType, ContentEncoding string
+		Priority                                         uint8
+		Headers                                          map[string]any
+		Body                                             []byte
+	}
+	of := func(m *task.Message) view {
+		return view{m.ID, m.Queue, m.ReplyTo, m.ContentType, m.ContentEncoding, m.Priority, m.Headers, m.Body}
+	}
+	if diff := cmp.Diff(of(sent), of(got.Message)); diff != "" {
+		t.Errorf("sent and delivered differ (-sent +delivered):\n%s", diff)
+	}
+}
+
+func testOrder(t *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "1", "2", "3", "4", "5")
+	in := w.consume(transport, task.Subscription{})
+	var got []*task.Delivery
+	for range 5 {
+		got = append(got, in.next())
+	}
+	if b := bodies(got); b != "1 2 3 4 5" {
+		t.Errorf("delivered in the order %s", b)
+	}
+}
+
+func testPriority(t *testing.T, w *world) {
+	transport := w.open()
+	for i, p := range []uint8{0, 9, 4, 9, 0} {
+		m := w.message(fmt.Sprintf("%d/%d", p, i))
+		m.Priority, m.Prioritized = p, true
+		w.check(transport.Publish(w.ctx, m))
+	}
+	in := w.consume(transport, task.Subscription{Prefetch: 1, Prioritized: true})
+	var got []*task.Delivery
+	for range 5 {
+		d := in.next()
+		got = append(got, d)
+		in.settle(d, task.Outcome{})
+	}
+	if b := bodies(got); b != "9/1 9/3 4/2 0/0 0/4" {
+		t.Errorf("delivered in the order %s", b)
+	}
+}
+
+func testPrefetch(_ *testing.T, w *world) {
+	transport := w.open()
+	in := w.consume(transport, task.Subscription{Prefetch: 3})
+	w.publish(transport, "1", "2", "3", "4", "5")
+	first := in.next()
+	in.next()
+	in.next()
+	in.none("three are unsettled")
+	in.settle(first, task.Outcome{})
+	in.next()
+	in.none("three are unsettled again")
+}
+
+func testAck(_ *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "1")
+	in := w.consume(transport, task.Subscription{})
+	in.settle(in.next(), task.Outcome{})
+	w.check(in.Close())
+	w.consume(transport, task.Subscription{}).none("the message was acked")
+}
+
+func testRedelivery(t *testing.T, w *world) {
+	w.publish(w.open(), "1")
+	crashing := w.Open(w)
+	in := w.consume(crashing, task.Subscription{})
+	in.next()
+	w.check(in.Close())
+	w.check(crashing.Close())
+	again := w.consume(w.open(), task.Subscription{}).next()
+	if !again.Redelivered || again.Attempts < 1 {
+		t.Errorf("the second delivery says redelivered %v, attempts %d", again.Redelivered, again.Attempts)
+	}
+}
+
+func testRequeue(_ *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "1")
+	in := w.consume(transport, task.Subscription{Prefetch: 1})
+	in.settle(in.next(), task.Outcome{Requeue: true})
+	in.settle(in.next(), task.Outcome{})
+	in.none("the message was acked")
+}
+
+func testNextAttempt(t *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "first")
+	in := w.consume(transport, task.Subscription{})
+	d := in.next()
+	next := *d.Message
+	next.Body = []byte("second")
+	in.settle(d, task.Outcome{Publish: []*task.Message{&next}})
+	again := in.next()
+	if string(again.Message.Body) != "second" || again.Message.ID != d.Message.ID || again.Redelivered {
+		t.Errorf("the next attempt is %q with id %s, redelivered %v; want \"second\", %s, false", again.Message.Body, again.Message.ID, again.Redelivered, d.Message.ID)
+	}
+	in.settle(again, task.Outcome{})
+	in.none("both attempts are settled")
+}
+
+func testDead(t *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "poison")
+	in := w.consume(transport, task.Subscription{})
+	in.settle(in.next(), task.Outcome{Dead: &task.DeadLetter{Reason: "unknown-task", Error: "no such task", Worker: "w@h", Time: time.Now()}})
+	in.none("the message is parked")
+	var dead []Dead
+	w.eventually("the message is among the dead letters", func() bool {
+		dead = w.DeadLetters(w, w.queue)
+		return len(dead) > 0
+	})
+	if diff := cmp.Diff([]Dead{{Reason: "unknown-task", Error: "no such task", Body: []byte("poison")}}, dead); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
+// result is a result that any client can read.
+func result(m *task.Message, state task.State, value string) *task.Result {
+	return &task.Result{
+		ID: m.ID, State: state, ReplyTo: m.ReplyTo, ContentType: "application/json", ContentEncoding: "utf-8",
+		Body: fmt.Appendf(nil, `{"task_id": %q, "status": %q, "result": %s, "traceback": null, "children": []}`, m.ID, state, value),
+	}
+}
+
+func testResult(t *testing.T, w *world) {
+	client, worker := w.open(), w.open()
+	m := w.message("1")
+	m.ReplyTo = client.ReplyTo()
+	w.check(client.Publish(w.ctx, m))
+	if r, err := client.Result(w.ctx, m.ID); err != nil || r != nil {
+		t.Errorf("before the task ran its result is %v, %v; want none", r, err)
+	}
+	in := w.consume(worker, task.Subscription{})
+	d := in.next()
+	w.check(worker.StoreResult(w.ctx, result(d.Message, task.Started, "null")))
+	w.eventually("the state is STARTED", func() bool {
+		r, err := client.Result(w.ctx, m.ID)
+		w.check(err)
+		return r != nil && r.State == task.Started
+	})
+	in.settle(d, task.Outcome{Result: result(d.Message, task.Success, "42")})
+	r, err := client.AwaitResult(w.ctx, m.ID)
+	w.check(err)
+	if want := result(d.Message, task.Success, "42"); r.State != task.Success || r.ID != m.ID || string(r.Body) != string(want.Body) || r.ContentType != want.ContentType {
+		t.Errorf("the result is %+v", r)
+	}
+	if r, err := client.Result(w.ctx, m.ID); err != nil || r == nil || r.State != task.Success {
+		t.Errorf("asked again, the result is %v, %v", r, err)
+	}
+}
+
+func testFinalResult(t *testing.T, w *world) {
+	client, worker := w.open(), w.open()
+	m := w.message("1")
+	m.ReplyTo = client.ReplyTo()
+	w.check(worker.StoreResult(w.ctx, result(m, task.Success, "1")))
+	w.check(worker.StoreResult(w.ctx, result(m, task.Retried, "2")))
+	r, err := client.AwaitResult(w.ctx, m.ID)
+	w.check(err)
+	if r.State != task.Success {
+		t.Errorf("the final result gave way to %s", r.State)
+	}
+}
+
+func testAwaitContext(t *testing.T, w *world) {
+	transport := w.open()
+	ctx, cancel := context.WithCancel(w.ctx)
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if _, err := transport.AwaitResult(ctx, w.message("").ID); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+func testSettleTwice(t *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "1")
+	in := w.consume(transport, task.Subscription{})
+	d := in.next()
+	in.settle(d, task.Outcome{})
+	again := w.message("copy")
+	if err := in.Settle(w.ctx, d, task.Outcome{Publish: []*task.Message{again}}); !errors.Is(err, task.ErrStale) {
+		t.Errorf("got %v, want ErrStale", err)
+	}
+	in.none("a stale settle publishes nothing")
+}
+
+func testDelayed(t *testing.T, w *world) {
+	transport := w.open()
+	in := w.consume(transport, task.Subscription{})
+	start := time.Now()
+	later, sooner := w.message("later"), w.message("sooner")
+	later.ETA, sooner.ETA = start.Add(3*time.Second), start.Add(1*time.Second)
+	w.check(transport.Publish(w.ctx, later))
+	w.check(transport.Publish(w.ctx, sooner))
+	w.publish(transport, "now")
+	got := []*task.Delivery{in.next(), in.next(), in.next()}
+	if b := bodies(got); b != "now sooner later" {
+		t.Errorf("delivered in the order %s", b)
+	}
+	// A broker may count in whole seconds, and leave the rest to the worker.
+	if took := time.Since(start); took < 2*time.Second {
+		t.Errorf("a delay of 3 s ended after %s", took)
+	}
+}
+
+func testBatch(t *testing.T, w *world) {
+	transport := w.open()
+	var batch []*task.Message
+	for i := range 500 {
+		batch = append(batch, w.message(fmt.Sprint(i)))
+	}
+	if errs := transport.PublishMany(w.ctx, batch); errs != nil {
+		t.Fatal(errors.Join(errs...))
+	}
+	in := w.consume(transport, task.Subscription{Prefetch: 1000})
+	seen := map[string]bool{}
+	for range batch {
+		d := in.next()
+		seen[string(d.Message.Body)] = true
+		in.settle(d, task.Outcome{})
+	}
+	if len(seen) != len(batch) {
+		t.Errorf("%d of %d were delivered", len(seen), len(batch))
+	}
+}
+
+func testMany(t *testing.T, w *world) {
+	const senders, each = 16, 50
+	transport, other := w.open(), w.open()
+	a, b := w.consume(transport, task.Subscription{Prefetch: 10}), w.consume(other, task.Subscription{Prefetch: 10})
+	var group sync.WaitGroup
+	for s := range senders {
+		group.Go(func() {
+			for i := range each {
+				if err := transport.Publish(w.ctx, w.message(fmt.Sprintf("%d.%d", s, i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[string]int{}
+	for range senders * each {
+		from := a
+		var d *task.Delivery
+		select {
+		case d = <-a.deliveries:
+		case d = <-b.deliveries:
+			from = b
+		case <-w.ctx.Done():
+			t.Fatalf("%d of %d came", len(seen), senders*each)
+		}
+		seen[string(d.Message.Body)]++
+		from.settle(d, task.Outcome{})
+	}
+	group.Wait()
+	a.none("all were delivered")
+	b.none("all were delivered")
+	if len(seen) != senders*each {
+		t.Errorf("%d of %d came", len(seen), senders*each)
+	}
+}
+
+func testStop(_ *testing.T, w *world) {
+	transport := w.open()
+	in := w.consume(transport, task.Subscription{})
+	w.publish(transport, "before")
+	d := in.next()
+	w.check(in.Stop(w.ctx))
+	w.publish(transport, "after")
+	in.none("the consumer has stopped")
+	in.settle(d, task.Outcome{})
+	w.check(in.Close())
+	fresh := w.consume(transport, task.Subscription{})
+	if d := fresh.next(); string(d.Message.Body) != "after" {
+		w.Errorf("%q was delivered", d.Message.Body)
+	}
+	fresh.none("the first message was acked after the stop")
+}
+
+func testPurge(t *testing.T, w *world) {
+	transport := w.open()
+	w.publish(transport, "1", "2", "3")
+	n, err := transport.Purge(w.ctx, w.queue)
+	w.check(err)
+	if n != 3 {
+		t.Errorf("purged %d of 3", n)
+	}
+	w.consume(transport, task.Subscription{}).none("the queue was purged")
+}
+
+func testPublishContext(t *testing.T, w *world) {
+	transport := w.open()
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if err := transport.Publish(ctx, w.message("1")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	w.consume(transport, task.Subscription{}).none("nothing was published")
+}
+
+func testWaitsForWorker(_ *testing.T, w *world) {
+	w.publish(w.open(), "early")
+	in := w.consume(w.open(), task.Subscription{})
+	in.settle(in.next(), task.Outcome{})
+}
