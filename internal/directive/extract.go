@@ -1,0 +1,207 @@
+package directive
+
+import (
+	"errors"
+	"go/ast"
+	"go/token"
+	"strings"
+
+	"github.com/taskgen/taskgen/internal/diag"
+	"github.com/taskgen/taskgen/internal/model"
+)
+
+// Set is the directives of one function or type, in their order.
+type Set []Directive
+
+// Get returns the directive with the given key, or nil.
+func (s Set) Get(key string) *Directive {
+	for i := range s {
+		if s[i].Key == key {
+			return &s[i]
+		}
+	}
+	return nil
+}
+
+// Apply sets what all directives say.
+func (s Set) Apply(o *model.Options) {
+	for _, d := range s {
+		d.Apply(o)
+	}
+}
+
+// Func is an annotated function or method.
+type Func struct {
+	Decl *ast.FuncDecl
+	Set  Set
+}
+
+// Type is an annotated type.
+type Type struct {
+	Spec *ast.TypeSpec
+	Set  Set
+}
+
+// Extract finds the directives of a file and what they belong to. Everything
+// that is or was meant to be a directive ends up in funcs or types, or in diags.
+// A function is in funcs even if its directives are faulty, so that the rest of
+// it is checked in the same run.
+func Extract(fset *token.FileSet, file *ast.File, diags *diag.List) (funcs []Func, types []Type) {
+	e := &extractor{fset: fset, file: file, diags: diags, claimed: map[*ast.CommentGroup]bool{}}
+	for _, decl := range file.Decls {
+		switch decl := decl.(type) {
+		case *ast.FuncDecl:
+			if set, found := e.doc(decl.Doc, OnTask); found {
+				funcs = append(funcs, Func{decl, set})
+			}
+		case *ast.GenDecl:
+			if decl.Tok != token.TYPE {
+				continue
+			}
+			for _, spec := range decl.Specs {
+				spec := spec.(*ast.TypeSpec)
+				doc := spec.Doc
+				if !decl.Lparen.IsValid() {
+					doc = decl.Doc
+				}
+				if set, found := e.doc(doc, OnAbstract); found {
+					types = append(types, Type{spec, set})
+				}
+			}
+		}
+	}
+	for _, group := range file.Comments {
+		if !e.claimed[group] {
+			e.strays(group)
+		}
+	}
+	return funcs, types
+}
+
+type extractor struct {
+	fset    *token.FileSet
+	file    *ast.File
+	diags   *diag.List
+	claimed map[*ast.CommentGroup]bool // doc comments of functions and types
+}
+
+func (e *extractor) position(pos token.Pos) token.Position {
+	return e.fset.PositionFor(pos, false) // //line comments would lead the reader astray
+}
+
+// doc reads the doc comment of a function or type.
+func (e *extractor) doc(group *ast.CommentGroup, target Target) (set Set, found bool) {
+	if group == nil {
+		return nil, false
+	}
+	e.claimed[group] = true
+	for _, comment := range group.List {
+		d, err := Parse(comment.Slash, comment.Text)
+		switch {
+		case err != nil:
+			found = true
+			e.report(err)
+		case d == nil:
+		case d.Target()&target == 0:
+			found = true
+			e.misplaced(d, target)
+		default:
+			found = true
+			if first := set.Get(d.Key); first != nil {
+				e.diags.Errorf(e.position(d.Pos), "%s is given twice: remove one of them", d.Key).
+					Relate(e.position(first.Pos), "the other one")
+				continue
+			}
+			set = append(set, *d)
+		}
+	}
+	return set, found
+}
+
+func (e *extractor) misplaced(d *Directive, target Target) {
+	switch {
+	case target == OnTask:
+		e.diags.Errorf(e.position(d.Pos), "%s belongs in the doc comment of a struct type, not of a function: for a task write //task:define", d.Key)
+	case d.Key == "name":
+		e.diags.Errorf(e.position(d.Pos), "a type can't name its tasks: move %s to the method", d)
+	default:
+		e.diags.Errorf(e.position(d.Pos), "%s belongs in the doc comment of a function, not of a type", d.Key)
+	}
+}
+
+func (e *extractor) report(err error) {
+	var syntax *SyntaxError
+	if errors.As(err, &syntax) {
+		e.diags.Errorf(e.position(syntax.Pos), "%s", syntax.Message)
+	}
+}
+
+// strays reports directives in a comment that documents no function or type.
+func (e *extractor) strays(group *ast.CommentGroup) {
+	body, next := e.surroundings(group)
+	for _, comment := range group.List {
+		d, err := Parse(comment.Slash, comment.Text)
+		if d == nil && err == nil {
+			continue
+		}
+		if body != nil && !strings.HasPrefix(comment.Text, Prefix) {
+			continue // inside of a function, prose is the likelier meaning
+		}
+		pos := e.position(comment.Slash)
+		if err != nil {
+			e.report(err)
+			continue
+		}
+		switch decl := next.(type) {
+		case nil:
+			if body != nil {
+				e.diags.Errorf(pos, "%s is inside of %s: move it to the doc comment right above the func line", d, body.Name.Name)
+				continue
+			}
+			e.diags.Errorf(pos, "%s belongs to nothing: move it to the doc comment right above a function", d)
+		case *ast.FuncDecl:
+			e.diags.Errorf(pos, "%s is cut off from func %s: remove the blank line or code between them", d, decl.Name.Name)
+		case *ast.GenDecl:
+			what := decl.Tok.String()
+			switch {
+			case decl.Tok == token.TYPE && decl.Lparen.IsValid():
+				e.diags.Errorf(pos, "%s documents a group of types: move it right above one of them", d)
+			case decl.Tok == token.TYPE:
+				e.diags.Errorf(pos, "%s is not in the doc comment of a type: move it right above the type line", d)
+			default:
+				e.diags.Errorf(pos, "%s is on %s: directives belong right above a function, a method or a struct type", d, article(what))
+			}
+		}
+	}
+}
+
+func article(word string) string {
+	if word == "import" {
+		return "an import"
+	}
+	return "a " + word
+}
+
+// surroundings returns the function that a comment is inside of, or else
+// the declaration that it is inside of or that follows it.
+func (e *extractor) surroundings(group *ast.CommentGroup) (body *ast.FuncDecl, next ast.Decl) {
+	if group.End() <= e.file.Package {
+		return nil, nil
+	}
+	for _, decl := range e.file.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Pos() <= group.Pos() && group.Pos() < f.End() {
+			return f, nil
+		}
+		if group.Pos() < decl.End() {
+			return nil, decl
+		}
+		// a comment behind a declaration, on its last line
+		if e.position(decl.End()).Line == e.position(group.Pos()).Line {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				return f, nil
+			}
+			return nil, decl
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,358 @@
+package load
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// slice is the smallest piece of the source from which the types of some
+// signatures can be told. It errs on the side of too much.
+type slice struct {
+	w     *Workspace
+	parts map[*Source]*part
+	queue []step
+	// external are the import paths that are not ours to read.
+	external map[string]bool
+	// allImports takes every import of a file whose name is not written down, in
+	// case that the guess at a name was wrong.
+	allImports bool
+	// guessed says that allImports would make a difference.
+	guessed bool
+	// allMethods: types are instantiated, so that methods may matter.
+	allMethods bool
+}
+
+// part is what a slice has of one package.
+type part struct {
+	decls   map[*decl]bool
+	bodies  map[*File][]ast.Decl
+	imports map[*File]map[*ast.ImportSpec]bool
+	methods map[*method]bool
+	types   map[string]bool
+}
+
+// step is a piece of syntax whose references are still to be followed.
+type step struct {
+	source *Source
+	file   *File
+	node   ast.Node
+}
+
+func (s *slice) part(source *Source) *part {
+	p := s.parts[source]
+	if p == nil {
+		p = &part{
+			decls: map[*decl]bool{}, bodies: map[*File][]ast.Decl{},
+			imports: map[*File]map[*ast.ImportSpec]bool{},
+			methods: map[*method]bool{}, types: map[string]bool{},
+		}
+		s.parts[source] = p
+	}
+	return p
+}
+
+// signature adds a function's or method's signature.
+func (s *slice) signature(source *Source, file *File, fn *ast.FuncType) {
+	s.add(source, file, &ast.GenDecl{
+		TokPos: fn.Pos(), Tok: token.VAR,
+		Specs: []ast.Spec{&ast.ValueSpec{Names: []*ast.Ident{{Name: "_", NamePos: fn.Pos()}}, Type: fn}},
+	})
+}
+
+func (s *slice) add(source *Source, file *File, d ast.Decl) {
+	p := s.part(source)
+	p.bodies[file] = append(p.bodies[file], d)
+	s.queue = append(s.queue, step{source, file, d})
+}
+
+// close follows all references.
+func (s *slice) close() {
+	for {
+		for len(s.queue) > 0 {
+			next := s.queue[len(s.queue)-1]
+			s.queue = s.queue[:len(s.queue)-1]
+			s.follow(next)
+		}
+		for source, p := range s.parts {
+			for name := range p.types {
+				s.takeMethods(source, p, name)
+			}
+		}
+		if len(s.queue) == 0 {
+			return
+		}
+	}
+}
+
+// demand takes the declaration of a name of a package, if there is one.
+func (s *slice) demand(source *Source, name string) bool {
+	d := source.decls[name]
+	if d == nil {
+		return false
+	}
+	p := s.part(source)
+	if p.decls[d] {
+		return true
+	}
+	p.decls[d] = true
+	switch node := d.node.(type) {
+	case *ast.TypeSpec:
+		p.types[name] = true
+		s.add(source, d.file, &ast.GenDecl{TokPos: node.Pos(), Tok: token.TYPE, Specs: []ast.Spec{slim(node)}})
+	case *ast.FuncDecl:
+		s.add(source, d.file, hollow(node))
+	case *ast.GenDecl:
+		s.add(source, d.file, node)
+		for _, spec := range node.Specs { // the other names of a const group came along
+			for _, ident := range spec.(*ast.ValueSpec).Names {
+				if other := source.decls[ident.Name]; other != nil && other.node == d.node {
+					p.decls[other] = true
+				}
+			}
+		}
+	}
+	return true
+}
+
+// deciding are the methods that decide how a value is encoded.
+var deciding = []string{
+	"MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText",
+	"EncodeMsgpack", "DecodeMsgpack", "MarshalMsgpack", "UnmarshalMsgpack",
+}
+
+func (s *slice) takeMethods(source *Source, p *part, typ string) {
+	for _, m := range source.methods[typ] {
+		if !p.methods[m] && (s.allMethods || slices.Contains(deciding, m.decl.Name.Name)) {
+			p.methods[m] = true
+			s.add(source, m.file, hollow(m.decl))
+		}
+	}
+}
+
+// hollow is a function without what it does.
+func hollow(f *ast.FuncDecl) *ast.FuncDecl {
+	return &ast.FuncDecl{Recv: f.Recv, Name: f.Name, Type: f.Type, Body: &ast.BlockStmt{Lbrace: f.Type.End(), Rbrace: f.Type.End()}}
+}
+
+// slim is a struct type without the types of unexported fields: they don't
+// travel, and are likely to be heavy (a database, a client).
+func slim(spec *ast.TypeSpec) *ast.TypeSpec {
+	structType, ok := spec.Type.(*ast.StructType)
+	if !ok {
+		return spec
+	}
+	var fields []*ast.Field
+	for _, field := range structType.Fields.List {
+		if len(field.Names) > 0 && !slices.ContainsFunc(field.Names, (*ast.Ident).IsExported) {
+			empty := &ast.StructType{Struct: field.Type.Pos(), Fields: &ast.FieldList{Opening: field.Type.Pos(), Closing: field.Type.Pos()}}
+			field = &ast.Field{Names: field.Names, Type: empty, Tag: field.Tag}
+		}
+		fields = append(fields, field)
+	}
+	copied := *spec
+	copied.Type = &ast.StructType{
+		Struct: structType.Struct, Incomplete: structType.Incomplete,
+		Fields: &ast.FieldList{Opening: structType.Fields.Opening, List: fields, Closing: structType.Fields.Closing},
+	}
+	return &copied
+}
+
+// follow takes what a piece of syntax refers to.
+func (s *slice) follow(at step) {
+	var visit func(ast.Node) bool
+	walk := func(nodes ...ast.Node) bool {
+		for _, n := range nodes {
+			ast.Inspect(n, visit)
+		}
+		return false
+	}
+	visit = func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok {
+				if !s.demand(at.source, x.Name) {
+					s.qualified(at, x.Name, n.Sel.Name)
+				}
+				return false
+			}
+			return walk(n.X)
+		case *ast.Field: // names are not references
+			return walk(n.Type)
+		case *ast.FuncDecl:
+			s.allMethods = s.allMethods || n.Type.TypeParams != nil
+			if n.Recv != nil {
+				walk(n.Recv)
+			}
+			return walk(n.Type)
+		case *ast.TypeSpec:
+			if n.TypeParams != nil {
+				s.allMethods = true
+				walk(n.TypeParams)
+			}
+			return walk(n.Type)
+		case *ast.ValueSpec:
+			if n.Type != nil {
+				walk(n.Type)
+			}
+			for _, v := range n.Values {
+				walk(v)
+			}
+			return false
+		case *ast.IndexExpr, *ast.IndexListExpr:
+			s.allMethods = true
+		case *ast.Ident:
+			if !s.demand(at.source, n.Name) && types.Universe.Lookup(n.Name) == nil {
+				s.dotted(at, n.Name)
+			}
+		}
+		return true
+	}
+	walk(at.node)
+}
+
+// qualified takes pkg.name. The name of a package that is imported without one is
+// known only once the package is read, so the likely ones come first.
+func (s *slice) qualified(at step, qualifier, name string) {
+	var found, unlikely []*ast.ImportSpec
+	certain := false
+	for _, spec := range at.file.AST.Imports {
+		importPath := importPathOf(spec)
+		switch {
+		case spec.Name != nil:
+			if spec.Name.Name == qualifier {
+				found, certain = append(found, spec), true
+			}
+		case importPath == "C":
+		case !slices.Contains(likelyNames(importPath), qualifier):
+			if !standard(importPath) {
+				unlikely = append(unlikely, spec)
+			}
+		default:
+			source := s.source(at.source, importPath)
+			if source == nil || source.Name == qualifier {
+				found = append(found, spec)
+				certain = certain || source != nil || standard(importPath)
+			}
+		}
+	}
+	if !certain {
+		for _, spec := range unlikely {
+			switch source := s.source(at.source, importPathOf(spec)); {
+			case source != nil && source.Name == qualifier:
+				found = append(found, spec)
+			case source == nil && (len(found) == 0 || s.allImports):
+				found = append(found, spec)
+			case source == nil:
+				s.guessed = true
+			}
+		}
+	}
+	for _, spec := range found {
+		s.take(at, spec)
+		if source := s.source(at.source, importPathOf(spec)); source != nil {
+			s.demand(source, name)
+		}
+	}
+}
+
+// dotted takes a name that must come from a dot import.
+func (s *slice) dotted(at step, name string) {
+	if !ast.IsExported(name) {
+		return
+	}
+	for _, spec := range at.file.AST.Imports {
+		if spec.Name == nil || spec.Name.Name != "." {
+			continue
+		}
+		source := s.source(at.source, importPathOf(spec))
+		if source == nil || s.demand(source, name) {
+			s.take(at, spec)
+		}
+	}
+}
+
+func (s *slice) take(at step, spec *ast.ImportSpec) {
+	p := s.part(at.source)
+	if p.imports[at.file] == nil {
+		p.imports[at.file] = map[*ast.ImportSpec]bool{}
+	}
+	p.imports[at.file][spec] = true
+	if importPath := importPathOf(spec); s.source(at.source, importPath) == nil && importPath != "unsafe" {
+		s.external[importPath] = true
+	}
+}
+
+// source returns an imported package if its source is ours to read.
+func (s *slice) source(from *Source, importPath string) *Source {
+	if source, ok := from.imports[importPath]; ok {
+		return source
+	}
+	dir := from.module.sourceDir(importPath)
+	if dir == "" {
+		return nil
+	}
+	from.inputs.Dirs = append(from.inputs.Dirs, dir) // whether or not it is there
+	source, err := s.w.source(from.module, importPath, dir, false)
+	if err != nil || len(source.Files) == 0 {
+		source = nil
+	}
+	from.imports[importPath] = source
+	return source
+}
+
+// files returns the sliced files of a package.
+func (s *slice) files(source *Source) []*ast.File {
+	p := s.part(source)
+	var files []*ast.File
+	for _, f := range source.Files {
+		if len(p.bodies[f]) == 0 {
+			continue
+		}
+		file := &ast.File{
+			Package: f.AST.Package, Name: f.AST.Name, GoVersion: f.AST.GoVersion,
+			FileStart: f.AST.FileStart, FileEnd: f.AST.FileEnd,
+		}
+		for _, spec := range f.AST.Imports {
+			if p.imports[f][spec] {
+				file.Imports = append(file.Imports, spec)
+				file.Decls = append(file.Decls, &ast.GenDecl{TokPos: spec.Pos(), Tok: token.IMPORT, Specs: []ast.Spec{spec}})
+			}
+		}
+		bodies := slices.Clone(p.bodies[f])
+		slices.SortStableFunc(bodies, func(a, b ast.Decl) int { return int(a.Pos() - b.Pos()) })
+		file.Decls = append(file.Decls, bodies...)
+		files = append(files, file)
+	}
+	return files
+}
+
+var versionSuffix = regexp.MustCompile(`^v[0-9]+$`)
+
+// likelyNames guesses the name of a package from its path.
+func likelyNames(importPath string) []string {
+	base := path.Base(importPath)
+	if versionSuffix.MatchString(base) && strings.Contains(importPath, "/") {
+		base = path.Base(path.Dir(importPath))
+	}
+	if stem, suffix, ok := strings.Cut(base, ".v"); ok && versionSuffix.MatchString("v"+suffix) {
+		base = stem
+	}
+	names := []string{base}
+	for _, part := range strings.FieldsFunc(base, func(r rune) bool { return r == '-' || r == '.' }) {
+		if part != "go" {
+			names = append(names, part)
+		}
+	}
+	return append(names, strings.NewReplacer("-", "", ".", "").Replace(base), strings.NewReplacer("-", "_", ".", "_").Replace(base))
+}
+
+// standard says whether a package is part of Go, whose names can be told.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}

@@ -1,0 +1,157 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+)
+
+// Request asks for the types in the signatures of some functions of a package.
+type Request struct {
+	Source *Source
+	Funcs  []Func
+}
+
+// Func is a function and the file that it is in.
+type Func struct {
+	File *File
+	Decl *ast.FuncDecl
+}
+
+// Types is the answer to requests.
+type Types struct {
+	// Signatures holds what is known of each function, methods without receiver. In places
+	// that could not be understood a type is invalid.
+	Signatures map[*ast.FuncDecl]*types.Signature
+	// Errors are what is wrong with the signatures and the types that they lead
+	// to, as far as it is written in source of ours.
+	Errors []Error
+}
+
+// Error is a type error.
+type Error struct {
+	Pos     token.Pos
+	Message string
+}
+
+// Types learns the types of all requests at once.
+func (w *Workspace) Types(ctx context.Context, requests []Request) (*Types, error) {
+	answer := &Types{Signatures: map[*ast.FuncDecl]*types.Signature{}}
+	byRoot := map[string][]Request{}
+	for _, r := range requests {
+		byRoot[r.Source.module.root] = append(byRoot[r.Source.module.root], r)
+	}
+	for root, group := range byRoot {
+		result, guessed, err := w.check(ctx, root, group, false)
+		if err == nil && len(result.Errors) > 0 && guessed {
+			result, _, err = w.check(ctx, root, group, true)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for decl, sig := range result.Signatures {
+			answer.Signatures[decl] = sig
+		}
+		answer.Errors = append(answer.Errors, result.Errors...)
+	}
+	return answer, nil
+}
+
+// check answers requests of one module or workspace.
+func (w *Workspace) check(ctx context.Context, root string, requests []Request, allImports bool) (*Types, bool, error) {
+	s := &slice{w: w, parts: map[*Source]*part{}, external: map[string]bool{}, allImports: allImports}
+	for _, r := range requests {
+		s.part(r.Source)
+		for _, f := range r.Funcs {
+			s.signature(r.Source, f.File, f.Decl.Type)
+		}
+	}
+	s.close()
+	found, failed, err := w.external(ctx, root, s.external)
+	if err != nil {
+		return nil, false, err
+	}
+	c := &checker{
+		w: w, slice: s, found: found, failed: failed,
+		own:  map[*Source]*types.Package{},
+		info: types.Info{Types: map[ast.Expr]types.TypeAndValue{}},
+		out:  &Types{Signatures: map[*ast.FuncDecl]*types.Signature{}},
+	}
+	for _, r := range requests {
+		if _, err := c.source(r.Source); err != nil {
+			return nil, false, err
+		}
+		for _, f := range r.Funcs {
+			if sig, ok := c.info.Types[f.Decl.Type].Type.(*types.Signature); ok {
+				c.out.Signatures[f.Decl] = sig
+			}
+		}
+	}
+	return c.out, s.guessed, nil
+}
+
+// checker type-checks the packages of a slice, imported ones first.
+type checker struct {
+	w      *Workspace
+	slice  *slice
+	found  map[string]*types.Package
+	failed map[string]error
+	own    map[*Source]*types.Package // nil while at it
+	info   types.Info
+	out    *Types
+}
+
+func (c *checker) source(s *Source) (p *types.Package, err error) {
+	if p, ok := c.own[s]; ok {
+		if p == nil {
+			return nil, errors.New("import cycle")
+		}
+		return p, nil
+	}
+	c.own[s] = nil
+	// The type checker sees code that no compiler has seen.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("internal error: package %s can't be type-checked (%v); please report this with the declarations of its tasks", s.Path, r)
+		}
+	}()
+	config := types.Config{
+		IgnoreFuncBodies: true,
+		FakeImportC:      true,
+		Importer:         importer{c, s},
+		Error: func(err error) {
+			if e, ok := errors.AsType[types.Error](err); ok && !e.Soft {
+				c.out.Errors = append(c.out.Errors, Error{e.Pos, e.Msg})
+			}
+		},
+	}
+	p, _ = config.Check(s.Path, c.w.fset, c.slice.files(s), &c.info)
+	c.own[s] = p
+	return p, nil
+}
+
+// importer gives one package what it imports.
+type importer struct {
+	*checker
+	from *Source
+}
+
+// Import implements types.Importer.
+func (i importer) Import(path string) (*types.Package, error) {
+	if path == "unsafe" {
+		return types.Unsafe, nil
+	}
+	if s := i.slice.source(i.from, path); s != nil {
+		return i.source(s)
+	}
+	if p := i.found[path]; p != nil {
+		return p, nil
+	}
+	if err := i.failed[path]; err != nil {
+		return nil, err
+	}
+	return nil, errors.New("not found")
+}
