@@ -1,0 +1,245 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// A consumer is one [task.Consumer]. The writer leases for it; its goroutine
+// hands the messages to Deliver.
+type consumer struct {
+	transport *Transport
+	config    task.ConsumeConfig
+	subs      []*subscription
+	session   uint64
+
+	// Under the writer's mutex:
+	leases  map[uint64]*lease // by tag: not settled yet
+	ready   []*lease          // not yet handed to Deliver
+	stopped bool              // no new leases
+	closed  bool              // no settling any more
+
+	arrived *sync.Cond    // ready has grown, or stopped is set
+	ended   chan struct{} // the goroutine has ended
+}
+
+// A subscription is one queue of a consumer. Its variables are under the
+// writer's mutex.
+type subscription struct {
+	consumer *consumer
+	queue    string
+	prefetch int
+
+	id     int64 // of the queue, 0: not known yet
+	taken  int   // leased and not settled
+	hungry bool  // the queue may have messages
+}
+
+// Consume implements [task.Transport].
+func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
+	if config.Deliver == nil {
+		return nil, errors.New("sqlite: ConsumeConfig.Deliver is nil")
+	}
+	if len(config.Subscriptions) == 0 {
+		return nil, errors.New("sqlite: ConsumeConfig.Subscriptions names no queue")
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &consumer{
+		transport: t,
+		config:    config,
+		leases:    map[uint64]*lease{},
+		arrived:   sync.NewCond(&t.writer.mu),
+		ended:     make(chan struct{}),
+	}
+	for _, s := range config.Subscriptions {
+		if s.Queue == "" || s.Prefetch < 1 {
+			return nil, fmt.Errorf("sqlite: subscription to queue %q with prefetch %d: it needs a name and a prefetch of at least 1", s.Queue, s.Prefetch)
+		}
+		c.subs = append(c.subs, &subscription{consumer: c, queue: s.Queue, prefetch: s.Prefetch, hungry: true})
+	}
+	if err := t.appear(config.Worker); err != nil {
+		return nil, err
+	}
+	if err := t.writer.add(c); err != nil {
+		return nil, err
+	}
+	go c.run()
+	return c, nil
+}
+
+// add makes the writer lease for the consumer.
+func (w *writer) add(c *consumer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return task.ErrClosed
+	}
+	if len(w.consumers) == 0 {
+		w.log.Store(c.config.Logger)
+		w.dueAt = 0
+	}
+	w.nextTag++
+	c.session = w.nextTag
+	w.consumers = append(w.consumers, c)
+	w.wakeUp()
+	return nil
+}
+
+// accept takes a leased message. The caller holds the writer's mutex.
+func (c *consumer) accept(l *lease) {
+	l.sub.taken++
+	c.leases[l.delivery.Tag] = l
+	c.ready = append(c.ready, l)
+	c.arrived.Signal()
+	if c.stopped { // while the lease was taken
+		c.giveBack()
+	}
+}
+
+// run hands messages to Deliver until the consumer is stopped.
+func (c *consumer) run() {
+	defer close(c.ended)
+	mu := &c.transport.writer.mu
+	mu.Lock()
+	defer mu.Unlock()
+	for {
+		for len(c.ready) == 0 && !c.stopped {
+			c.arrived.Wait()
+		}
+		if c.stopped {
+			return
+		}
+		l := c.ready[0]
+		c.ready = c.ready[1:]
+		l.handed = true
+		mu.Unlock()
+		c.config.Deliver(l.delivery)
+		mu.Lock()
+	}
+}
+
+// Ready implements [task.Consumer].
+func (c *consumer) Ready() bool {
+	w := c.transport.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !c.stopped && !w.closed && w.doorbell.listed.Load() && w.obstacle.Load() == nil
+}
+
+// Stop implements [task.Consumer]. What was leased and not delivered yet goes
+// back to its queue.
+func (c *consumer) Stop(ctx context.Context) error {
+	c.halt()
+	select {
+	case <-c.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sqlite: stop: a delivery is still being taken: %w", context.Cause(ctx))
+	}
+}
+
+// halt ends leasing and delivering.
+func (c *consumer) halt() {
+	w := c.transport.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.stopped {
+		return
+	}
+	c.stopped = true
+	c.arrived.Broadcast()
+	c.giveBack()
+}
+
+// giveBack returns what was not delivered yet. The caller holds the writer's mutex.
+func (c *consumer) giveBack() {
+	r := &release{}
+	for _, l := range c.ready {
+		r.add(l)
+		delete(c.leases, l.delivery.Tag)
+		l.sub.taken--
+	}
+	c.ready = nil
+	if len(r.leases) > 0 {
+		c.transport.writer.postLocked(r)
+	}
+}
+
+// Close implements [task.Consumer].
+func (c *consumer) Close() error {
+	c.halt()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := c.Stop(ctx)
+	w := c.transport.writer
+	r := &release{}
+	w.mu.Lock()
+	wasClosed := c.closed
+	c.closed = true
+	w.remove(c)
+	for _, l := range c.leases {
+		r.add(l)
+	}
+	clear(c.leases)
+	w.mu.Unlock()
+	if wasClosed {
+		return nil
+	}
+	// Also without leases: this waits for what Stop gives back.
+	if released := w.do(ctx, r); released != nil && !errors.Is(released, task.ErrClosed) {
+		err = errors.Join(err, fmt.Errorf("sqlite: close: the messages of %s are not given back yet: %w", c.config.Worker, released))
+	}
+	return err
+}
+
+// remove makes the writer forget the consumer. The caller holds w.mu.
+func (w *writer) remove(c *consumer) {
+	for i, other := range w.consumers {
+		if other == c {
+			w.consumers = append(w.consumers[:i:i], w.consumers[i+1:]...)
+			return
+		}
+	}
+}
+
+// A release gives leased messages back to their queues.
+type release struct{ leases []*lease }
+
+func (r *release) add(l *lease) { r.leases = append(r.leases, l) }
+
+// apply gives the messages back. Those that never reached Deliver count as
+// never delivered.
+func (r *release) apply(t *tx) error {
+	for _, l := range r.leases {
+		if err := giveBack(t, l, !l.handed); err != nil && !isStale(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+const sqlGiveBack = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL, attempt = attempt - ?
+	WHERE id = ? AND owner = ? AND lease = ? AND state = 2 RETURNING queue`
+
+// giveBack puts one message back, as if it had never been delivered if uncounted.
+func giveBack(t *tx, l *lease, uncounted bool) error {
+	minus, found := 0, false
+	if uncounted {
+		minus = 1
+	}
+	err := t.query(sqlGiveBack, func(r row) error {
+		t.ready[r.int(0)], found = true, true
+		return nil
+	}, t.now, minus, l.id, t.owner, l.number)
+	if err == nil && !found {
+		err = task.ErrStale
+	}
+	return err
+}

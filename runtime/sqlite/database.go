@@ -1,0 +1,188 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	// busyTimeout is how long a statement waits for a lock of SQLite's own. Our
+	// processes take turns by the write lock, so only a stranger (a shell, a
+	// backup) ever holds one for long. The writer tries again after that.
+	busyTimeout = 500 * time.Millisecond
+	// checkedSize is up to which size of the database opening it reads all of
+	// it to find damage.
+	checkedSize = 16 << 20
+)
+
+// A database is the open files: the database itself with a connection to write
+// and one to read, and the lock files beside it, in a folder named after it.
+type database struct {
+	path     string
+	identity os.FileInfo // of path, when it was opened
+
+	writeLock *fileLock
+	writer    *conn // for whoever holds writeLock
+
+	readMu sync.Mutex
+	reader *conn // under readMu; nil until it is needed
+}
+
+// openDatabase opens the database at loc, and makes it if it is missing.
+func openDatabase(loc location) (_ *database, err error) {
+	defer func() {
+		if err != nil {
+			err = explainOpen(loc.path, err)
+		}
+	}()
+	if err := prepareFolder(loc); err != nil {
+		return nil, err
+	}
+	db := &database{path: loc.path}
+	if db.writeLock, err = openLock(db.lockPath("write.lock")); err != nil {
+		return nil, err
+	}
+	// Concurrent first opens would get in each other's way without the lock.
+	if err := db.writeLock.lock(); err != nil {
+		db.writeLock.close()
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = db.writer.close()
+			db.writeLock.close()
+		}
+	}()
+	if err := db.openWriter(loc.sync); err != nil {
+		return nil, err
+	}
+	if db.identity, err = os.Stat(db.path); err != nil {
+		return nil, err
+	}
+	return db, db.writeLock.unlock()
+}
+
+func prepareFolder(loc location) error {
+	folder := filepath.Dir(loc.path)
+	_, err := os.Stat(folder)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(filepath.Join(locksFolder(loc.path), "w"), 0o777); err != nil {
+		return err
+	}
+	name, err := sharedFilesystem(folder)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		return fmt.Errorf("it lies on a file system that other machines may share (%s), where locks don't reach every process: choose a folder on a local disk", name)
+	}
+	if loc.private && isNew {
+		return os.WriteFile(filepath.Join(folder, ".gitignore"), []byte("*\n"), 0o666)
+	}
+	return nil
+}
+
+func locksFolder(path string) string { return path + "-locks" }
+
+// lockPath returns where a lock file is.
+func (db *database) lockPath(elem ...string) string {
+	return filepath.Join(append([]string{locksFolder(db.path)}, elem...)...)
+}
+
+func (db *database) openWriter(sync syncMode) (err error) {
+	// A short wait first: a busy database is no reason to hang in Open.
+	if db.writer, err = openConn(db.path, 10*busyTimeout); err != nil {
+		return err
+	}
+	if err := migrate(db.writer); err != nil {
+		return err
+	}
+	if err := checkDamage(db.writer, db.path); err != nil {
+		return err
+	}
+	return db.writer.script(`
+		PRAGMA synchronous=` + string(sync) + `;
+		PRAGMA cache_size=-8000;
+		PRAGMA temp_store=MEMORY;
+		PRAGMA journal_size_limit=67108864;
+		PRAGMA trusted_schema=OFF;
+		PRAGMA busy_timeout=` + fmt.Sprint(busyTimeout.Milliseconds()))
+}
+
+// checkDamage reads a database that is not too large for it.
+func checkDamage(c *conn, path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > checkedSize {
+		return err
+	}
+	var finding string
+	err = c.query(`PRAGMA quick_check(1)`, func(r row) error {
+		finding = r.text(0)
+		return nil
+	})
+	if err == nil && finding != "ok" {
+		err = &damageError{finding}
+	}
+	return err
+}
+
+// A damageError is what SQLite found wrong in the file.
+type damageError struct{ finding string }
+
+func (e *damageError) Error() string { return e.finding }
+
+// read runs do with the connection to read, which it opens if needed.
+func (db *database) read(do func(*conn) error) error {
+	db.readMu.Lock()
+	defer db.readMu.Unlock()
+	if db.reader == nil {
+		c, err := openConn(db.path, busyTimeout)
+		if err != nil {
+			return err
+		}
+		if err := c.script(`PRAGMA query_only=ON; PRAGMA cache_size=-2000; PRAGMA trusted_schema=OFF`); err != nil {
+			return errors.Join(err, c.close())
+		}
+		db.reader = c
+	}
+	return do(db.reader)
+}
+
+// moved says whether the file was removed or replaced under us: what we write
+// then nobody else would ever see.
+func (db *database) moved() bool {
+	there, err := os.Stat(db.path)
+	return err != nil || !os.SameFile(db.identity, there)
+}
+
+// close closes the connections and drops the write lock. The caller holds the
+// write lock if it could get it: the last connection tidies up the log.
+func (db *database) close() error {
+	db.readMu.Lock()
+	err := db.reader.close()
+	db.reader = nil
+	db.readMu.Unlock()
+	err = errors.Join(err, db.writer.close())
+	db.writeLock.close()
+	return err
+}
+
+// explainOpen says which database can't be opened, why, and what to do.
+func explainOpen(path string, err error) error {
+	var damage *damageError
+	switch {
+	case isCorrupt(err), errors.As(err, &damage):
+		return fmt.Errorf("sqlite: %s is damaged or is no SQLite database: %w (nothing was changed; restore it from a backup, or move it away to start afresh)", path, err)
+	case errors.Is(err, fs.ErrPermission), isReadOnly(err):
+		return fmt.Errorf("sqlite: can't write to %s: %w (every sender and worker writes to the folder of the database)", path, err)
+	case isLocked(err):
+		return fmt.Errorf("sqlite: another program keeps %s locked: %w", path, err)
+	default:
+		return fmt.Errorf("sqlite: can't open %s: %w", path, err)
+	}
+}

@@ -1,0 +1,267 @@
+package sqlite
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// A lease is a message that this process has taken out of its queue.
+type lease struct {
+	sub    *subscription
+	id     int64 // msg.id
+	number int64 // msg.lease
+	prio   int64
+	// delivery is nil if the row can't be read.
+	delivery *task.Delivery
+	handed   bool // to Deliver
+}
+
+const (
+	sqlPromote = `UPDATE msg SET state = 0 WHERE id IN (
+		SELECT id FROM msg WHERE state = 1 AND at <= ? ORDER BY at LIMIT 1000) RETURNING queue`
+	sqlNextDue = `SELECT min(at) FROM msg WHERE state = 1`
+	sqlLease   = `UPDATE msg SET state = 2, owner = ?, lease = ?, at = ?, attempt = attempt + 1 WHERE id IN (
+		SELECT id FROM msg WHERE state = 0 AND queue = ? ORDER BY prio DESC, id LIMIT ?)
+		RETURNING id, prio, attempt, task_id, task,
+			(SELECT props FROM body WHERE body.id = msg.id), (SELECT body FROM body WHERE body.id = msg.id)`
+	sqlPark = `UPDATE msg SET state = 3, at = ?, owner = NULL, lease = NULL
+		WHERE id = ? AND owner = ? AND lease = ? AND state = 2`
+	sqlDead = `INSERT INTO dead (id, reason, error, stack, worker) VALUES (?, ?, ?, ?, ?)`
+)
+
+// farFuture stands for no delayed message, in ms.
+const farFuture = 1 << 53
+
+// A wish is what a subscription can take.
+type wish struct {
+	sub    *subscription
+	room   int
+	hungry bool
+}
+
+// wishes returns what the subscriptions can take now.
+func (w *writer) wishes() []wish {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []wish
+	for _, c := range w.consumers {
+		if c.stopped {
+			continue
+		}
+		for _, s := range c.subs {
+			all = append(all, wish{sub: s, room: s.prefetch - s.taken, hungry: s.hungry})
+		}
+	}
+	return all
+}
+
+// wantsLease says whether a transaction is worth its while without any change.
+func (w *writer) wantsLease() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.consumers) == 0 {
+		return false
+	}
+	if w.db.Load() == nil {
+		return true // to open it again
+	}
+	if !w.doorbell.listed.Load() {
+		return false
+	}
+	due := w.dueAt <= time.Now().UnixMilli()
+	for _, c := range w.consumers {
+		if c.stopped {
+			continue
+		}
+		if due {
+			return true
+		}
+		for _, s := range c.subs {
+			if s.hungry && s.taken < s.prefetch {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takeLeases promotes the delayed messages that are due, then leases for the
+// subscriptions that have room and whose queue may have messages.
+func (w *writer) takeLeases(t *tx) ([]*lease, error) {
+	if !w.doorbell.listed.Load() {
+		return nil, nil
+	}
+	wishes := w.wishes()
+	if len(wishes) == 0 {
+		return nil, nil
+	}
+	if err := w.promote(t); err != nil {
+		return nil, err
+	}
+	w.lease++
+	var leases []*lease
+	for _, wish := range wishes {
+		queue, err := t.queue(wish.sub.queue)
+		if err != nil {
+			return nil, err
+		}
+		room := min(wish.room+t.freed[wish.sub], maxLease)
+		if room <= 0 || !wish.hungry && !t.ready[queue] {
+			continue
+		}
+		some, drained, err := w.leaseFrom(t, wish.sub, queue, room)
+		if err != nil {
+			return nil, err
+		}
+		leases = append(leases, some...)
+		if drained {
+			delete(t.ready, queue) // nothing is left for anybody
+			t.drained = append(t.drained, wish.sub)
+		}
+	}
+	return leases, nil
+}
+
+// promote makes the delayed messages that are due ready, and finds out when
+// the next one is.
+func (w *writer) promote(t *tx) error {
+	w.mu.Lock()
+	due := w.dueAt
+	w.mu.Unlock()
+	now := t.now.UnixMilli()
+	if due > now {
+		return nil
+	}
+	err := t.query(sqlPromote, func(r row) error {
+		t.ready[r.int(0)] = true
+		return nil
+	}, now)
+	if err != nil {
+		return err
+	}
+	next, err := t.number(sqlNextDue)
+	if next == 0 {
+		next = farFuture
+	}
+	t.nextDue = next
+	return err
+}
+
+// leaseFrom leases up to room messages, and says whether the queue is empty then.
+func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (leases []*lease, drained bool, err error) {
+	var broken []*lease
+	err = t.query(sqlLease, func(r row) error {
+		l := &lease{sub: sub, id: r.int(0), number: w.lease, prio: r.int(1)}
+		m := &task.Message{
+			ID: string(r.taskID(3)), Task: r.text(4), Queue: sub.queue, Priority: uint8(l.prio),
+		}
+		if r.null(5) || decodeProps(r.blob(5), m) != nil {
+			broken = append(broken, l)
+			return nil
+		}
+		m.Body = r.blob(6)
+		attempts := int(r.int(2)) - 1
+		l.delivery = &task.Delivery{Message: m, Attempts: attempts, Redelivered: attempts > 0}
+		leases = append(leases, l)
+		return nil
+	}, t.owner, w.lease, t.now, queue, room)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, l := range broken {
+		letter := &task.DeadLetter{Reason: "unreadable", Error: "the stored message is damaged", Worker: sub.consumer.config.Worker}
+		if _, err := park(t, l, letter); err != nil {
+			return nil, false, err
+		}
+	}
+	slices.SortFunc(leases, func(a, b *lease) int {
+		return cmp.Or(cmp.Compare(b.prio, a.prio), cmp.Compare(a.id, b.id))
+	})
+	return leases, len(leases)+len(broken) < room, nil
+}
+
+// park moves a leased message to the dead letters, if the lease still holds.
+func park(t *tx, l *lease, letter *task.DeadLetter) (bool, error) {
+	at := letter.Time
+	if at.IsZero() {
+		at = t.now
+	}
+	parked, err := t.exec(sqlPark, at, l.id, t.owner, l.number)
+	if err != nil || parked == 0 {
+		return false, err
+	}
+	_, err = t.exec(sqlDead, l.id, letter.Reason, letter.Error, letter.Stack, letter.Worker)
+	return true, err
+}
+
+// handOut gives the leased messages to their consumers after the commit. The
+// caller holds w.mu.
+func (w *writer) handOut(t *tx, leases []*lease) {
+	if t.nextDue != 0 {
+		w.dueAt = t.nextDue
+	}
+	w.hearDue(t.due)
+	for _, c := range w.consumers {
+		for _, s := range c.subs {
+			s.id = w.queues[s.queue]
+			if t.ready[s.id] {
+				s.hungry = true
+			}
+		}
+	}
+	for _, s := range t.drained {
+		s.hungry = false
+	}
+	for _, l := range leases {
+		w.nextTag++
+		l.delivery.Tag, l.delivery.Session = w.nextTag, l.sub.consumer.session
+		l.sub.consumer.accept(l)
+	}
+}
+
+// heard takes a ring of the doorbell.
+func (w *writer) heard(r ring) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.all {
+		w.hearAll()
+	}
+	w.hearDue(r.due)
+	w.notify(r.results)
+	for _, c := range w.consumers {
+		for _, s := range c.subs {
+			if s.id != 0 && slices.Contains(r.queues, s.id) {
+				s.hungry = true
+			}
+		}
+	}
+	if len(r.queues) > 0 || r.due != 0 || r.all {
+		w.wakeUp()
+	}
+}
+
+// hearDue notes that a message is due at that time. The caller holds w.mu.
+func (w *writer) hearDue(due int64) {
+	if due != 0 && w.dueAt != 0 && due < w.dueAt {
+		w.dueAt = due
+	}
+}
+
+// hearAll makes everybody look, since anything may have happened. The caller holds w.mu.
+func (w *writer) hearAll() {
+	w.dueAt = 0
+	for _, c := range w.consumers {
+		for _, s := range c.subs {
+			s.hungry = true
+		}
+	}
+	for _, same := range w.waiters {
+		for _, waiter := range same {
+			waiter.wakeUp()
+		}
+	}
+	w.wakeUp()
+}

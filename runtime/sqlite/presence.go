@@ -1,0 +1,302 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sweepInterval is how often a worker process looks for processes that have
+// died, with a quarter of jitter either way.
+const sweepInterval = 200 * time.Millisecond
+
+// A presence is what makes a process known to the others: a lock file that the
+// kernel unlocks when the process dies, and a row in proc. A process needs one
+// to lease messages, and to be woken for results. One that only sends has none.
+type presence struct {
+	transport *Transport
+	owner     int64
+
+	arriving atomic.Bool // an arrival is on its way
+	ended    sync.WaitGroup
+
+	mu       sync.Mutex
+	lock     *fileLock
+	worker   string
+	watching bool
+}
+
+// appear makes the process present. It returns at once; the row follows.
+func (p *presence) appear(worker string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if worker != "" {
+		p.worker = worker
+	}
+	if p.watching {
+		return nil
+	}
+	w := p.transport.writer
+	db := w.db.Load()
+	if db != nil { // else reopening brings the lock
+		if err := p.hold(db); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	w.onReopen = p.reappear
+	w.mu.Unlock()
+	p.watching = true
+	p.ended.Go(func() { p.transport.writer.doorbell.listen(w.heard) })
+	p.ended.Go(p.watch)
+	p.arrive()
+	return nil
+}
+
+// hold takes the lock file of this process. The caller holds p.mu.
+func (p *presence) hold(db *database) error {
+	path := ownerPath(db, p.owner)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	lock, err := holdNewLock(path)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	p.lock.close()
+	p.lock = lock
+	return nil
+}
+
+// reappear makes the process present in a database that was opened anew.
+func (p *presence) reappear(db *database) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.transport.writer
+	w.doorbell.listed.Store(false)
+	if err := p.hold(db); err != nil {
+		w.logger().Error("this process can't be made known to the others", "error", err)
+		return
+	}
+	p.arrive()
+}
+
+// vanish takes the presence back. The row is gone already.
+func (p *presence) vanish() {
+	p.ended.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lock != nil {
+		removeLocked(p.lock, p.lock.file.Name())
+		p.lock = nil
+	}
+}
+
+// arrive has the writer put this process into proc.
+func (p *presence) arrive() {
+	w := p.transport.writer
+	if p.arriving.CompareAndSwap(false, true) {
+		w.post(&arrival{presence: p, host: w.doorbell.host, port: w.doorbell.port(), worker: p.worker})
+	}
+}
+
+func ownerPath(db *database, owner int64) string {
+	return db.lockPath("w", strconv.FormatInt(owner, 10)+".lock")
+}
+
+// An arrival puts this process into proc.
+type arrival struct {
+	presence *presence
+	host     string
+	port     int
+	worker   string
+}
+
+func (a *arrival) apply(t *tx) error {
+	_, err := t.exec(`INSERT OR REPLACE INTO proc (owner, pid, host, port, worker, started) VALUES (?, ?, ?, ?, ?, ?)`,
+		t.owner, os.Getpid(), a.host, a.port, a.worker, t.now)
+	return err
+}
+
+func (a *arrival) settled(w *writer, err error) {
+	a.presence.arriving.Store(false)
+	if err == nil {
+		w.doorbell.listed.Store(true)
+		w.hearAll() // what happened before rang nobody here
+	}
+}
+
+// A departure gives back all that this process has leased, and its row.
+type departure struct{}
+
+func (departure) apply(t *tx) error { return buryOwner(t, t.owner) }
+
+// A burial does the same for a process that has died.
+type burial struct{ owner int64 }
+
+func (b *burial) apply(t *tx) error { return buryOwner(t, b.owner) }
+
+func buryOwner(t *tx, owner int64) error {
+	err := t.query(`UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`,
+		func(r row) error {
+			t.ready[r.int(0)] = true
+			return nil
+		}, t.now, owner)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`DELETE FROM proc WHERE owner = ?`, owner)
+	return err
+}
+
+// watch is the goroutine that looks at the others: it finds the dead, and polls
+// for what the doorbell has missed.
+func (p *presence) watch() {
+	ctx := p.transport.ctx
+	var version int64
+	polled, tidied := time.Now(), time.Now()
+	for sleep(ctx, sweepInterval*3/4+rand.N(sweepInterval/2)) {
+		if time.Since(polled) >= pollInterval {
+			version, polled = p.poll(version), time.Now()
+		}
+		if !p.transport.writer.hasConsumers() {
+			continue
+		}
+		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
+			p.transport.writer.logger().Warn("can't look for dead processes", "error", err)
+		}
+		if time.Since(tidied) >= tidyInterval {
+			p.transport.tidy(ctx)
+			tidied = time.Now()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// poll wakes everybody if another connection has written since version.
+func (p *presence) poll(version int64) int64 {
+	w := p.transport.writer
+	if !w.doorbell.listed.Load() {
+		p.arrive()
+	}
+	now := version
+	err := w.read(func(c *conn) (err error) {
+		now, err = c.pragma("data_version")
+		return err
+	})
+	if err != nil || now != version {
+		w.mu.Lock()
+		w.hearAll()
+		w.mu.Unlock()
+		w.wakeUp()
+	}
+	return now
+}
+
+// sweep gives the messages of dead processes back to their queues. A process
+// is dead if nobody holds the lock on its file, or if it has none. One that is
+// only stopped or asleep keeps its lock, and so its messages.
+func (p *presence) sweep(ctx context.Context) error {
+	w := p.transport.writer
+	db := w.db.Load()
+	if db == nil || !w.doorbell.listed.Load() {
+		return nil
+	}
+	if err := p.assert(db); err != nil {
+		return err
+	}
+	listed, err := w.owners()
+	if err != nil {
+		return err
+	}
+	if !listed[p.owner] {
+		p.arrive() // somebody took us for dead
+	}
+	for owner := range listed {
+		if err := p.examine(ctx, db, owner, true); err != nil {
+			return err
+		}
+	}
+	files, err := os.ReadDir(db.lockPath("w"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		name, _ := strings.CutSuffix(file.Name(), ".lock")
+		owner, err := strconv.ParseInt(name, 10, 64)
+		if err != nil || listed[owner] {
+			continue
+		}
+		if err := p.examine(ctx, db, owner, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// examine buries the owner if it is dead.
+func (p *presence) examine(ctx context.Context, db *database, owner int64, listed bool) error {
+	if owner == p.owner {
+		return nil
+	}
+	path := ownerPath(db, owner)
+	lock, dead, err := takeDeadLock(path)
+	if err != nil || !dead {
+		return err
+	}
+	if listed {
+		if err = p.transport.writer.do(ctx, &burial{owner}); err == nil {
+			p.transport.writer.logger().Info("a process has died; its messages are delivered again", "owner", owner)
+		}
+	}
+	if lock == nil {
+		return err
+	}
+	if err != nil {
+		lock.close()
+		return err
+	}
+	removeLocked(lock, path)
+	return nil
+}
+
+// assert makes sure that the lock file of this process is where others look.
+func (p *presence) assert(db *database) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lock != nil && p.lock.isAt(ownerPath(db, p.owner)) {
+		return nil
+	}
+	return p.hold(db)
+}
+
+// owners returns the processes that hold messages or are in proc.
+func (w *writer) owners() (map[int64]bool, error) {
+	owners := map[int64]bool{}
+	err := w.read(func(c *conn) error {
+		return c.query(sqlOwners, func(r row) error {
+			owners[r.int(0)] = true
+			return nil
+		})
+	})
+	return owners, err
+}
+
+const sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2`

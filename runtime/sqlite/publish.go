@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// Publish implements [task.Transport].
+func (t *Transport) Publish(ctx context.Context, m *task.Message) error {
+	c, err := newInsertion(m)
+	if err != nil {
+		return err
+	}
+	return publishError(m, t.writer.do(ctx, c))
+}
+
+// PublishMany implements [task.Transport].
+func (t *Transport) PublishMany(ctx context.Context, ms []*task.Message) []error {
+	errs := make([]error, len(ms))
+	changes := make([]change, 0, len(ms))
+	index := make([]int, 0, len(ms))
+	for i, m := range ms {
+		c, err := newInsertion(m)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		changes, index = append(changes, c), append(index, i)
+	}
+	failed := len(changes) < len(ms)
+	if len(changes) > 0 {
+		for j, err := range t.writer.doMany(ctx, changes) {
+			if err != nil {
+				errs[index[j]], failed = publishError(ms[index[j]], err), true
+			}
+		}
+	}
+	if !failed {
+		return nil
+	}
+	return errs
+}
+
+func publishError(m *task.Message, err error) error {
+	var undecided *undecidedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &undecided):
+		return &task.UnconfirmedError{ID: m.ID, Cause: undecided.cause}
+	default:
+		return notQueued(m, err)
+	}
+}
+
+func notQueued(m *task.Message, err error) error {
+	return fmt.Errorf("task %s (%s) is not queued: %w", m.ID, m.Task, err)
+}
+
+// An insertion is a message on its way into a queue.
+type insertion struct {
+	queue string
+	prio  int
+	eta   int64 // in ms; 0: none
+	id    taskID
+	task  string
+	props []byte
+	body  []byte
+}
+
+func newInsertion(m *task.Message) (*insertion, error) {
+	if m.Queue == "" {
+		return nil, notQueued(m, fmt.Errorf("%w: the message names no queue, and the embedded broker knows no exchanges", task.ErrUnroutable))
+	}
+	props, err := encodeProps(m)
+	if err != nil {
+		return nil, notQueued(m, err)
+	}
+	return &insertion{
+		queue: m.Queue,
+		prio:  int(min(m.Priority, 9)),
+		eta:   etaMillis(m.ETA),
+		id:    taskID(m.ID),
+		task:  m.Task,
+		props: props,
+		body:  m.Body,
+	}, nil
+}
+
+// etaMillis rounds up: a message is never early.
+func etaMillis(eta time.Time) int64 {
+	if eta.IsZero() {
+		return 0
+	}
+	ms := eta.UnixMilli()
+	if eta.Sub(time.UnixMilli(ms)) > 0 {
+		ms++
+	}
+	return ms
+}
+
+// apply puts the message into its queue, unless a message with this id waits or
+// runs already: then a sender repeats what it has no confirmation of.
+func (i *insertion) apply(t *tx) error {
+	queue, err := t.queue(i.queue)
+	if err != nil {
+		return err
+	}
+	state, at := stateReady, t.now.UnixMilli()
+	if i.eta > at {
+		state, at = stateDelayed, i.eta
+	}
+	added, err := t.exec(`INSERT INTO msg (queue, prio, state, at, task_id, task) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (task_id) WHERE state <> 3 DO NOTHING`, queue, i.prio, state, at, i.id, i.task)
+	if err != nil || added == 0 {
+		return err
+	}
+	if _, err := t.exec(`INSERT INTO body (id, props, body) VALUES (?, ?, ?)`, t.lastID(), i.props, i.body); err != nil {
+		return err
+	}
+	if state == stateDelayed {
+		t.dueBy(at)
+	} else {
+		t.ready[queue] = true
+	}
+	return nil
+}
+
+// dueBy notes when a delayed message is due.
+func (t *tx) dueBy(at int64) {
+	if t.due == 0 || at < t.due {
+		t.due = at
+	}
+}

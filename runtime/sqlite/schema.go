@@ -1,0 +1,175 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const (
+	// applicationID marks the file as ours ("tskg").
+	applicationID = 0x74736b67
+	// schemaVersion is what this code reads and writes: the number of migrations.
+	schemaVersion = 1
+	// oldestSQLite is the first version without the bug that could corrupt the
+	// write-ahead log when two connections wrote and reset it at once.
+	oldestSQLite = "3.51.3"
+)
+
+// The states of a message.
+const (
+	stateReady   = 0
+	stateDelayed = 1
+	stateLeased  = 2
+	stateDead    = 3
+)
+
+// migrations[i] leads from version i to i+1.
+//
+// The table msg has what queueing needs, in small rows, since a lease rewrites
+// the row; what only the consumer reads is in body, under the same id. Times
+// are milliseconds since 1970.
+var migrations = [schemaVersion]string{`
+CREATE TABLE queue (
+	id   INTEGER PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE msg (
+	id      INTEGER PRIMARY KEY,        -- also the order of arrival
+	queue   INTEGER NOT NULL,
+	prio    INTEGER NOT NULL CHECK (prio BETWEEN 0 AND 9), -- larger first
+	state   INTEGER NOT NULL,           -- 0 ready, 1 delayed, 2 leased, 3 dead
+	at      INTEGER NOT NULL,           -- when it was queued (0), is due (1), was leased (2), died (3)
+	owner   INTEGER,                    -- the process that has leased it (2)
+	lease   INTEGER,                    -- which of the owner's leases it is (2)
+	attempt INTEGER NOT NULL DEFAULT 0, -- deliveries so far
+	task_id BLOB,                       -- a UUID's 16 bytes, or text
+	task    TEXT NOT NULL
+);
+CREATE TABLE body (
+	id    INTEGER PRIMARY KEY,          -- msg.id
+	props BLOB NOT NULL,                -- MessagePack: exchange, routing key, reply-to, content type and encoding, headers
+	body  BLOB NOT NULL
+);
+CREATE INDEX msg_ready   ON msg (queue, prio DESC, id) WHERE state = 0;
+CREATE INDEX msg_delayed ON msg (at)                   WHERE state = 1;
+CREATE INDEX msg_leased  ON msg (owner)                WHERE state = 2;
+CREATE INDEX msg_dead    ON msg (queue, at)            WHERE state = 3;
+CREATE UNIQUE INDEX msg_task_id ON msg (task_id)       WHERE state <> 3;
+CREATE TABLE dead (
+	id     INTEGER PRIMARY KEY,         -- msg.id
+	reason TEXT NOT NULL,
+	error  TEXT NOT NULL,
+	stack  TEXT NOT NULL,
+	worker TEXT NOT NULL
+);
+CREATE TABLE result (
+	task_id  BLOB PRIMARY KEY,
+	state    TEXT NOT NULL,
+	stored   INTEGER NOT NULL,
+	expires  INTEGER,                   -- NULL: never
+	type     TEXT NOT NULL,             -- content type
+	encoding TEXT NOT NULL,             -- content encoding
+	body     BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX result_expires ON result (expires) WHERE expires IS NOT NULL;
+CREATE TABLE proc (                     -- processes that lease or wait for results
+	owner   INTEGER PRIMARY KEY,
+	pid     INTEGER NOT NULL,
+	host    TEXT NOT NULL,
+	port    INTEGER NOT NULL,           -- of the doorbell, 0: none
+	worker  TEXT NOT NULL,
+	started INTEGER NOT NULL
+);`}
+
+// migrate makes a new database, or brings an old one up to date. It runs under
+// the write lock. Nothing is written to a database that is not ours, or newer.
+func migrate(c *conn) error {
+	if err := checkSQLite(c); err != nil {
+		return err
+	}
+	application, err := c.pragma("application_id")
+	if err != nil {
+		return err
+	}
+	version, err := c.pragma("user_version")
+	if err != nil {
+		return err
+	}
+	tables, err := c.number(`SELECT count(*) FROM sqlite_schema`)
+	if err != nil {
+		return err
+	}
+	switch {
+	case tables > 0 && application != applicationID:
+		return errors.New("it is a SQLite database of another program")
+	case version > schemaVersion:
+		return fmt.Errorf("it was written by a newer taskgen (schema %d, this program knows %d): update this program", version, schemaVersion)
+	case version == schemaVersion:
+		return nil
+	}
+	if tables == 0 {
+		// Both must be set before the first table.
+		if err := c.script(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL`); err != nil {
+			return err
+		}
+	}
+	for v := version; v < schemaVersion; v++ {
+		if err := applyMigration(c, int(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func applyMigration(c *conn, from int) error {
+	err := c.script(fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+		migrations[from], applicationID, from+1))
+	if err != nil && c.inTransaction() {
+		err = errors.Join(err, c.script("ROLLBACK"))
+	}
+	return err
+}
+
+func checkSQLite(c *conn) error {
+	var version string
+	err := c.query(`SELECT sqlite_version()`, func(r row) error {
+		version = r.text(0)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if olderVersion(version, oldestSQLite) {
+		return fmt.Errorf("this program was built with SQLite %s, which can corrupt a database that several processes write; %s or newer is needed", version, oldestSQLite)
+	}
+	return nil
+}
+
+// olderVersion compares dotted numbers.
+func olderVersion(v, than string) bool {
+	a, b := strings.Split(v, "."), strings.Split(than, ".")
+	for i := range b {
+		if i >= len(a) {
+			return true
+		}
+		x, _ := strconv.Atoi(a[i])
+		y, _ := strconv.Atoi(b[i])
+		if x != y {
+			return x < y
+		}
+	}
+	return false
+}
+
+// number returns the only column of the only row, 0 for NULL.
+func (c *conn) number(sql string, args ...any) (n int64, err error) {
+	err = c.query(sql, func(r row) error {
+		n = r.int(0)
+		return nil
+	}, args...)
+	return n, err
+}
+
+func (c *conn) pragma(name string) (int64, error) { return c.number("PRAGMA " + name) }

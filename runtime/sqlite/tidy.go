@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+const (
+	// tidyInterval is how often a worker process tidies up, if no other does.
+	tidyInterval = 30 * time.Second
+	// tidyStep is how many expired results go in one transaction.
+	tidyStep = 500
+	// vacuumStep is how many free pages go back to the file system in one
+	// transaction, about 15 ms worth; maxVacuums how many of those in a row.
+	vacuumStep, maxVacuums = 200, 50
+	// maxLog is how large the write-ahead log may stay while nothing happens.
+	maxLog = 16 << 20
+)
+
+// tidy deletes expired results, and gives free space back, unless another
+// process is at it.
+func (t *Transport) tidy(ctx context.Context) {
+	db := t.writer.db.Load()
+	if db == nil {
+		return
+	}
+	lock, err := openLock(db.lockPath("maint.lock"))
+	if err != nil {
+		return
+	}
+	defer lock.close()
+	if free, err := lock.tryLock(); err != nil || !free {
+		return
+	}
+	for step := (&expiry{deleted: tidyStep}); step.deleted == tidyStep; {
+		if t.writer.do(ctx, step) != nil {
+			return
+		}
+	}
+	vacuum := &vacuuming{logPath: db.path + "-wal", more: true}
+	for i := 0; vacuum.more && i < maxVacuums; i++ {
+		if t.writer.do(ctx, vacuum) != nil {
+			return
+		}
+	}
+}
+
+// An expiry deletes some of the results that have expired.
+type expiry struct{ deleted int }
+
+const sqlExpire = `DELETE FROM result WHERE task_id IN (SELECT task_id FROM result WHERE expires <= ? LIMIT ?)`
+
+func (e *expiry) apply(t *tx) (err error) {
+	e.deleted, err = t.exec(sqlExpire, t.now, tidyStep)
+	return err
+}
+
+// A vacuuming shortens the file if more than a quarter of it is free, and the
+// log if it is long.
+type vacuuming struct {
+	logPath string
+	more    bool
+}
+
+func (v *vacuuming) apply(t *tx) error {
+	v.more = false
+	pages, err := t.pragma("page_count")
+	if err != nil {
+		return err
+	}
+	free, err := t.pragma("freelist_count")
+	if err != nil {
+		return err
+	}
+	if free > vacuumStep && free > pages/4 {
+		v.more = true
+		// Each row is one page that is gone.
+		return t.query(`PRAGMA incremental_vacuum(200)`, func(row) error { return nil })
+	}
+	info, err := os.Stat(v.logPath)
+	t.checkpoint = err == nil && info.Size() > maxLog
+	return nil
+}

@@ -1,0 +1,122 @@
+// Package sqlite is the embedded broker: messages and results in one SQLite
+// database that all processes of a machine open together, with no server.
+//
+// A message is on disk before its sender hears of it, and leaves the database
+// in the same transaction that stores its result or queues its next attempt,
+// so that no process can lose it by dying, whenever that is. docs/architecture.md
+// has the reasons and the figures.
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// Transport is a [task.Transport] over one database.
+type Transport struct {
+	path     string
+	writer   *writer
+	presence presence
+
+	// ctx ends with Close.
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   sync.Once
+}
+
+var _ task.Transport = (*Transport)(nil)
+
+// Open opens the database that a URL names, and makes it if it is missing:
+//
+//	sqlite:                        .taskgen/queue.db, at the root of the module that the current folder is in
+//	sqlite:path/to/folder          queue.db in that folder
+//	sqlite:path/to/file.db         that file
+//	sqlite:///path/to/file.db      that file, in the form of a URL: %20 is a space
+//
+// The option ?sync=normal doesn't wait for the disk: faster, and the death of
+// a process still loses nothing, but a power failure can lose the last
+// messages. The default is sync=full.
+//
+// It is an error if the database is damaged, is another program's, was written
+// by a newer version, can't be written, or lies on a network file system. Then
+// nothing was changed.
+func Open(ctx context.Context, url string) (*Transport, error) {
+	loc, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openWithin(ctx, loc)
+	if err != nil {
+		return nil, err
+	}
+	owner := rand.Int64()
+	t := &Transport{path: loc.path, writer: newWriter(loc, db, owner, newDoorbell())}
+	t.presence.transport, t.presence.owner = t, owner
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	go t.writer.run()
+	return t, nil
+}
+
+// openWithin opens the database, or gives up when ctx ends: another process
+// may keep the lock.
+func openWithin(ctx context.Context, loc location) (*database, error) {
+	type opened struct {
+		db  *database
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := openDatabase(loc)
+		done <- opened{db, err}
+	}()
+	select {
+	case o := <-done:
+		return o.db, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-done; o.db != nil {
+				_ = o.db.close()
+			}
+		}()
+		return nil, fmt.Errorf("sqlite: open %s: %w", loc.path, context.Cause(ctx))
+	}
+}
+
+// appear makes this process known to the others, so that it can lease and be
+// woken. A process that only sends never does.
+func (t *Transport) appear(worker string) error {
+	if t.ctx.Err() != nil {
+		return task.ErrClosed
+	}
+	return t.presence.appear(worker)
+}
+
+// ReplyTo implements [task.Transport]: results are stored by task id.
+func (t *Transport) ReplyTo() string { return "" }
+
+// String implements [task.Transport].
+func (t *Transport) String() string { return "sqlite:" + t.path }
+
+// Close implements [task.Transport]. What this process has leased goes back to
+// its queue; publishes that are not in a transaction yet end with
+// [task.ErrClosed].
+func (t *Transport) Close() error {
+	t.once.Do(func() {
+		t.cancel()
+		w := t.writer
+		w.mu.Lock()
+		consumers := append([]*consumer(nil), w.consumers...)
+		w.mu.Unlock()
+		for _, c := range consumers {
+			_ = c.Close()
+		}
+		w.shut()
+		w.doorbell.close()
+		t.presence.vanish()
+	})
+	return nil
+}
