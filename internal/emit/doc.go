@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"go/build/constraint"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,13 +11,16 @@ import (
 )
 
 // doc is the comment of a task's variable: the user's own, told of the stub
-// instead of the function, and the name that the task has on the wire.
+// instead of the function, and the name that the task has on the wire. A line
+// that the formatter would take for a build constraint of the file is left out.
 func doc(t *model.Task) []string {
 	name := strconv.Quote(t.Name)
 	var lines []string
 	for _, text := range t.Doc {
 		for line := range strings.SplitSeq(text, "\n") {
-			lines = append(lines, printable(line))
+			if line = printable(line); !constraint.IsPlusBuild("// " + line) {
+				lines = append(lines, line)
+			}
 		}
 	}
 	lines = trim(lines)

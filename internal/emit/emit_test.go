@@ -97,6 +97,7 @@ func FuzzFile(f *testing.F) {
 	f.Add("createUser does", "example.com/app.createUser", "username", "users")
 	f.Add("*/ func evil() {} /*", "`\"*/\n", "t", "ctx")
 	f.Add("go:build ignore\n//go:embed x\r\n\x00+build a", "\u202e", "task", "codec")
+	f.Add("+build ignore", "n", "a", "b")
 	f.Add("line x.go:1", "%s%v", "CreateUserArgs", "error")
 	f.Add("\t/*\n`", "\\", "nil", "Visit")
 	f.Fuzz(func(t *testing.T, doc, name, param, pkg string) {

@@ -5,17 +5,30 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"regexp"
 	"slices"
 
 	"github.com/taskgen/taskgen/internal/model"
 )
 
+// prose is a comment that means nothing to any tool.
+var prose = regexp.MustCompile(`^//($|[ \t])`)
+
 // verify parses src back and compares what it declares with what the model
-// asks for: whatever a name or a comment tries, nothing else gets in.
+// asks for, and sees to it that no comment is an order to the compiler:
+// whatever a name or a comment tries, nothing else gets in.
 func (f *file) verify(src []byte) error {
-	parsed, err := parser.ParseFile(token.NewFileSet(), model.FileName, src, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), model.FileName, src, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return err
+	}
+	for i, group := range parsed.Comments {
+		for j, comment := range group.List {
+			header := i == 0 && j == 0 && comment.Text == model.Header
+			if !header && (comment.Pos() < parsed.Package || !prose.MatchString(comment.Text)) {
+				return fmt.Errorf("it holds the comment %q", comment.Text)
+			}
+		}
 	}
 	got, want := declared(parsed), f.wanted()
 	if !slices.Equal(got, want) {
