@@ -1,0 +1,118 @@
+package rabbitmq
+
+import (
+	"fmt"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// consumeSession is a connection with one channel and a consumer for each queue.
+// Delivery tags count from 1 on every channel, so a delivery of another
+// session must never be settled on this one: it would end a task that still runs.
+type consumeSession struct {
+	*connection
+	id       uint64
+	channel  *amqp.Channel
+	tags     []string
+	incoming []incoming
+	pumps    sync.WaitGroup
+
+	mu        sync.Mutex
+	unsettled map[uint64]struct{} // delivery tags
+
+	once   sync.Once
+	over   chan struct{} // closed at the end
+	reason error         // valid once over is closed
+}
+
+// incoming are the deliveries of one queue.
+type incoming struct {
+	queue      string
+	deliveries <-chan amqp.Delivery
+}
+
+func newConsumeSession(conn *connection, id uint64) *consumeSession {
+	return &consumeSession{connection: conn, id: id, unsettled: make(map[uint64]struct{}), over: make(chan struct{})}
+}
+
+// end ends the session; the first reason stands.
+func (s *consumeSession) end(reason error) {
+	s.once.Do(func() {
+		s.reason = reason
+		close(s.over)
+	})
+}
+
+// openChannel opens the channel, and watches it and the connection: any news ends the session.
+func (s *consumeSession) openChannel(consumers int) error {
+	ch, err := s.Channel()
+	if err != nil {
+		return err
+	}
+	s.channel = ch
+	// Buffers have room for all that can come, so that the library never waits for us.
+	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
+	cancels := ch.NotifyCancel(make(chan string, consumers))
+	go func() {
+		select {
+		case <-s.done:
+			s.end(fmt.Errorf("connection lost: %w", s.cause))
+		case err := <-closes:
+			if err == nil {
+				err = amqp.ErrClosed
+			}
+			s.end(fmt.Errorf("channel closed: %w", err))
+		case tag, open := <-cancels:
+			if !open {
+				s.end(amqp.ErrClosed)
+				break
+			}
+			s.end(fmt.Errorf("the broker has cancelled consumer %s: its queue was deleted or moved", tag))
+		}
+	}()
+	return nil
+}
+
+// consume starts one consumer. Prefetch counts for each consumer: quorum queues allow nothing
+// else, and it stays as it is for the life of the consumer.
+func (s *consumeSession) consume(sub task.Subscription, tag string) (<-chan amqp.Delivery, error) {
+	if err := s.channel.Qos(min(max(sub.Prefetch, 1), 1<<16-1), 0, false); err != nil {
+		return nil, err
+	}
+	deliveries, err := s.channel.Consume(sub.Queue, tag, false, false, false, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.tags = append(s.tags, tag)
+	return deliveries, nil
+}
+
+// cancel ends the consumers; what was delivered can still be settled.
+func (s *consumeSession) cancel() {
+	for _, tag := range s.tags {
+		if err := s.channel.Cancel(tag, false); err != nil {
+			s.end(fmt.Errorf("can't cancel consumer %s: %w", tag, err))
+			return
+		}
+	}
+}
+
+// hold remembers that a delivery is unsettled.
+func (s *consumeSession) hold(tag uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsettled[tag] = struct{}{}
+}
+
+// claim says whether a delivery is still unsettled, and lets only one caller
+// settle it: the broker answers a second ack by closing the channel.
+func (s *consumeSession) claim(tag uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.unsettled[tag]
+	delete(s.unsettled, tag)
+	return ok
+}

@@ -1,0 +1,287 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// consumer keeps one session alive, on a connection of its own, until it is stopped.
+type consumer struct {
+	transport *Transport
+	name      string // of the connection
+	config    task.ConsumeConfig
+	kind      func(task.Subscription) queueKind
+	log       *slog.Logger
+	ctx       context.Context
+	cancel    context.CancelFunc
+	finished  chan struct{} // closed when nothing runs any more
+	first     chan struct{} // closed once there was a session
+
+	// gate is held to read while a delivery is handed out.
+	gate    sync.RWMutex
+	stopped bool
+
+	mu      sync.Mutex
+	session *consumeSession // the newest; it may have ended
+	trouble error           // why there is none, for those who wait for the first
+}
+
+func newConsumer(t *Transport, name string, config task.ConsumeConfig, kind func(task.Subscription) queueKind) *consumer {
+	c := &consumer{
+		transport: t, name: name, config: config, kind: kind,
+		log:      config.Logger,
+		finished: make(chan struct{}),
+		first:    make(chan struct{}),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.log = c.log.With("broker", t.String())
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	go c.supervise()
+	return c
+}
+
+// supervise builds session after session, for ever: whatever ends one, the next has nothing of it.
+func (c *consumer) supervise() {
+	defer close(c.finished)
+	var backoff backoff
+	var refusals refusals
+	for {
+		s, err := c.open()
+		switch {
+		case err == nil:
+			refusals.inRow = 0
+			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
+			err = c.attend(s)
+			s.shut()
+			s.pumps.Wait()
+			if time.Since(s.since) > healthy {
+				backoff.reset()
+			}
+		case !refusals.refused(err):
+		default:
+			c.complain(err, "the broker refuses the worker", refusedBackoff)
+			if sleep(c.ctx, jitter(refusedBackoff)) {
+				continue
+			}
+		}
+		if c.isStopped() || c.ctx.Err() != nil {
+			return
+		}
+		wait := backoff.delay()
+		c.complain(err, "not consuming", wait)
+		sleep(c.ctx, wait)
+	}
+}
+
+// complain logs what is wrong and keeps it for who waits for the first session.
+func (c *consumer) complain(err error, what string, wait time.Duration) {
+	level := slog.LevelWarn
+	if wait == refusedBackoff {
+		level = slog.LevelError
+	}
+	c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
+	c.mu.Lock()
+	c.trouble = err
+	c.mu.Unlock()
+}
+
+// open builds a whole session: connection, channel, topology, prefetch, consumers.
+func (c *consumer) open() (*consumeSession, error) {
+	conn, err := c.transport.dialer.dial(c.ctx, c.name)
+	if err != nil {
+		return nil, err
+	}
+	s := newConsumeSession(conn, c.transport.sessions.Add(1))
+	defer context.AfterFunc(c.ctx, conn.sever)()
+	if err := c.subscribe(s); err != nil {
+		s.shut()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c *consumer) subscribe(s *consumeSession) error {
+	if err := c.declare(s); err != nil {
+		return err
+	}
+	if err := s.openChannel(len(c.config.Subscriptions)); err != nil {
+		return err
+	}
+	for i, sub := range c.config.Subscriptions {
+		deliveries, err := s.consume(sub, fmt.Sprintf("%s.%d", c.config.Worker, i))
+		if err != nil {
+			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
+		}
+		s.incoming = append(s.incoming, incoming{sub.Queue, deliveries})
+	}
+	return nil
+}
+
+func (c *consumer) declare(s *consumeSession) error {
+	t := topology{connection: s.connection}
+	defer t.close()
+	for _, sub := range c.config.Subscriptions {
+		if err := t.queue(sub.Queue, c.kind(sub).arguments()); err != nil {
+			return err
+		}
+		for _, b := range sub.Bindings {
+			if err := t.route(b.Exchange, b.RoutingKey, sub.Queue); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// attend hands out the session's deliveries until it ends, and says why it did.
+func (c *consumer) attend(s *consumeSession) error {
+	c.mu.Lock()
+	c.session = s
+	if c.trouble = nil; !isClosed(c.first) {
+		close(c.first)
+	}
+	c.mu.Unlock()
+	for _, in := range s.incoming {
+		s.pumps.Go(func() { c.pump(s, in) })
+	}
+	select {
+	case <-s.over:
+	case <-c.ctx.Done():
+		s.end(task.ErrClosed)
+	}
+	return s.reason
+}
+
+// pump hands out the deliveries of one queue.
+func (c *consumer) pump(s *consumeSession, in incoming) {
+	for d := range in.deliveries {
+		if !c.deliver(s, in.queue, &d) {
+			// Stopped: what the broker had sent ahead goes back to others.
+			_ = s.channel.Nack(d.DeliveryTag, false, true)
+		}
+	}
+	if !c.isStopped() {
+		s.end(fmt.Errorf("the deliveries of queue %s have ended", in.queue))
+	}
+}
+
+func (c *consumer) deliver(s *consumeSession, queue string, d *amqp.Delivery) bool {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	if c.stopped {
+		return false
+	}
+	s.hold(d.DeliveryTag)
+	c.config.Deliver(newDelivery(d, queue, s.id))
+	return true
+}
+
+func (c *consumer) isStopped() bool {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	return c.stopped
+}
+
+// current returns the newest session, nil if there was none.
+func (c *consumer) current() *consumeSession {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
+}
+
+// Ready implements [task.Consumer].
+func (c *consumer) Ready() bool {
+	s := c.current()
+	return s != nil && !isClosed(s.over) && !c.isStopped()
+}
+
+// Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
+// and that were not handed out go back to their queue; on a quorum queue that
+// counts as a delivery, and they arrive elsewhere with one more in Attempts.
+func (c *consumer) Stop(ctx context.Context) error {
+	c.gate.Lock()
+	c.stopped = true
+	c.gate.Unlock()
+	s := c.current()
+	if s == nil || isClosed(s.over) {
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.cancel()
+		s.pumps.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("rabbitmq: the broker has not confirmed that it stops to deliver: %w", context.Cause(ctx))
+	}
+}
+
+// Close implements [task.Consumer].
+func (c *consumer) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = c.Stop(ctx) // closing the connection has the same effect
+	c.cancel()
+	<-c.finished
+	c.transport.forgetConsumer(c)
+	return nil
+}
+
+// deleteQueues deletes the queues, if there is a session.
+func (c *consumer) deleteQueues() {
+	s := c.current()
+	if s == nil || isClosed(s.over) {
+		return
+	}
+	// A broker that does not answer ends with the connection.
+	timer := time.AfterFunc(closeTimeout, s.sever)
+	defer timer.Stop()
+	for _, queue := range c.queues() {
+		_, _ = s.channel.QueueDelete(queue, false, false, false)
+	}
+}
+
+// started waits for the first session.
+func (c *consumer) started(ctx context.Context) error {
+	select {
+	case <-c.first:
+		return nil
+	case <-c.finished:
+		return task.ErrClosed
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(context.Cause(ctx), c.trouble)
+}
+
+func (c *consumer) queues() []string {
+	names := make([]string, len(c.config.Subscriptions))
+	for i, s := range c.config.Subscriptions {
+		names[i] = s.Queue
+	}
+	return names
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,163 @@
+package rabbitmq
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// maxBody is what RabbitMQ takes at most by default (before version 4; 16 MiB since). The
+// broker closes the channel of who sends more, with all that is on its way there.
+const maxBody = 128 << 20
+
+// publishing is a message on its way out: where to, and what it needs there.
+type publishing struct {
+	task.Message
+	exchange, key string
+	delayed       bool
+	queue         queueKind // of Message.Queue, if it must be created
+	properties    amqp.Publishing
+}
+
+// newPublishing checks a message and translates it. strict refuses header types
+// that only some clients read; a message that came from elsewhere may have them.
+func newPublishing(m *task.Message, now time.Time, strict bool) (*publishing, error) {
+	p := &publishing{Message: *m, queue: quorumQueue}
+	if m.Prioritized {
+		p.queue = priorityQueue
+	}
+	if m.Queue == "" && m.Exchange == "" {
+		return nil, p.invalid(errors.New("it names neither a queue nor an exchange"))
+	}
+	p.aim(now)
+	if p.delayed {
+		if err := checkLadderKey(m.Queue); err != nil {
+			return nil, p.invalid(err)
+		}
+	}
+	p.properties = amqp.Publishing{
+		Headers:         toTable(m.Headers),
+		ContentType:     m.ContentType,
+		ContentEncoding: m.ContentEncoding,
+		DeliveryMode:    amqp.Persistent,
+		Priority:        m.Priority,
+		CorrelationId:   m.ID,
+		ReplyTo:         m.ReplyTo,
+		Body:            m.Body,
+	}
+	if strict {
+		if err := checkHeaders(m.Headers); err != nil {
+			return nil, p.invalid(err)
+		}
+	}
+	if err := p.check(); err != nil {
+		return nil, p.invalid(err)
+	}
+	return p, nil
+}
+
+// aim decides where the message goes if it leaves now: later, less of its
+// delay is left for the ladder, or none.
+func (p *publishing) aim(now time.Time) {
+	p.exchange, p.key, p.delayed = p.Exchange, p.RoutingKey, false
+	if p.exchange == "" {
+		p.key = p.Queue
+	}
+	if seconds := ladderSeconds(p.ETA, now); seconds > 0 {
+		p.exchange, p.key, p.delayed = ladderTop, ladderKey(seconds, p.Queue), true
+	}
+}
+
+// check refuses what the library or the broker would answer by closing the
+// connection, with everybody's messages on it.
+func (p *publishing) check() error {
+	for _, short := range []struct{ what, text string }{
+		{"task id", p.ID}, {"queue", p.Queue}, {"exchange", p.exchange}, {"routing key", p.key},
+		{"reply queue", p.ReplyTo}, {"content type", p.ContentType}, {"content encoding", p.ContentEncoding},
+	} {
+		if len(short.text) > math.MaxUint8 {
+			return fmt.Errorf("its %s is longer than 255 bytes", short.what)
+		}
+	}
+	for name := range p.properties.Headers {
+		if len(name) > math.MaxUint8 {
+			return errors.New("the name of a header is longer than 255 bytes")
+		}
+	}
+	if err := p.properties.Headers.Validate(); err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	if size := tableSize(p.properties.Headers); size > maxHeaders {
+		return fmt.Errorf("its headers take %d bytes; at most %d fit", size, maxHeaders)
+	}
+	if len(p.Body) > maxBody {
+		return fmt.Errorf("its body has %d bytes; at most %d can be sent", len(p.Body), maxBody)
+	}
+	return nil
+}
+
+func (p *publishing) invalid(err error) error {
+	return fmt.Errorf("rabbitmq: task %s (%s) can't be sent: %w", p.ID, p.Task, err)
+}
+
+// wrap names the message in an error.
+func (p *publishing) wrap(err error) error {
+	return fmt.Errorf("rabbitmq: %s: %w", p, err)
+}
+
+// size estimates the bytes on the wire.
+func (p *publishing) size() int64 {
+	return int64(len(p.Body) + 512)
+}
+
+// String says which message goes where, for errors.
+func (p *publishing) String() string {
+	to := "queue " + p.Queue
+	if p.Exchange != "" {
+		to = fmt.Sprintf("exchange %s, routing key %q", p.Exchange, p.RoutingKey)
+	}
+	return fmt.Sprintf("task %s (%s) to %s", p.ID, p.Task, to)
+}
+
+// newDelivery translates a message that has arrived from a queue.
+func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery {
+	headers := fromTable(d.Headers)
+	attempts := attempts(headers, d.Redelivered)
+	if len(headers) > 0 {
+		stripBroker(headers)
+	}
+	name, _ := headers["task"].(string)
+	id, _ := headers["id"].(string)
+	if id == "" {
+		id = d.CorrelationId
+	}
+	m := &task.Message{
+		ID: id, Task: name,
+		Queue: queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
+		Priority: d.Priority, ReplyTo: d.ReplyTo,
+		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding,
+		Headers: headers, Body: d.Body,
+	}
+	if strings.HasPrefix(d.Exchange, ladderPrefix) {
+		// Who sends it on must not climb the ladder again.
+		m.Exchange, m.RoutingKey = "", stripLadder(d.RoutingKey)
+	}
+	return &task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
+}
+
+// attempts counts the earlier deliveries: quorum queues tell, classic ones say only whether there was one.
+func attempts(headers map[string]any, redelivered bool) int {
+	if n, ok := headers[deliveryCountHeader].(int64); ok && n > 0 {
+		return int(n)
+	}
+	if redelivered {
+		return 1
+	}
+	return 0
+}

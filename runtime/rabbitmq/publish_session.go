@@ -1,0 +1,313 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// publishSession is what lives and dies with one publishing connection: its
+// channels, what is declared, and whether the broker takes messages.
+type publishSession struct {
+	*connection
+
+	mu       sync.Mutex
+	flights  map[need]*flight
+	channels map[string]*publishChannel // by exchange
+
+	alarm struct {
+		sync.Mutex
+		reason string
+		over   chan struct{} // nil: no alarm; closed at its end
+	}
+}
+
+func newPublishSession(conn *connection) *publishSession {
+	s := &publishSession{
+		connection: conn,
+		flights:    make(map[need]*flight),
+		channels:   make(map[string]*publishChannel),
+	}
+	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	go func() {
+		for b := range blocked {
+			s.setAlarm(b)
+		}
+		s.setAlarm(amqp.Blocking{})
+	}()
+	return s
+}
+
+func (s *publishSession) setAlarm(b amqp.Blocking) {
+	s.alarm.Lock()
+	defer s.alarm.Unlock()
+	switch {
+	case b.Active && s.alarm.over == nil:
+		s.alarm.over = make(chan struct{})
+	case !b.Active && s.alarm.over != nil:
+		close(s.alarm.over)
+		s.alarm.over = nil
+	}
+	s.alarm.reason = b.Reason
+}
+
+// blocked returns a channel that is closed when the alarm is over, nil if there is none.
+func (s *publishSession) blocked() (over <-chan struct{}, reason string) {
+	s.alarm.Lock()
+	defer s.alarm.Unlock()
+	return s.alarm.over, s.alarm.reason
+}
+
+// explain adds to the end of a wait that the broker is blocked, if it is.
+func (s *publishSession) explain(err error) error {
+	if over, reason := s.blocked(); over != nil {
+		return fmt.Errorf("%w (%s): %w", task.ErrBlocked, reason, err)
+	}
+	return err
+}
+
+// ready waits until the broker takes messages and there is a queue for this one. While an alarm is
+// on nothing is sent: what isn't on the wire is surely not queued.
+func (s *publishSession) ready(ctx context.Context, m *publishing) error {
+	for {
+		over, _ := s.blocked()
+		if over == nil {
+			break
+		}
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return s.explain(context.Cause(ctx))
+		}
+	}
+	if err := s.declare(ctx, m); err != nil {
+		if ctx.Err() != nil {
+			return s.explain(err)
+		}
+		return err
+	}
+	return nil
+}
+
+// need is something that a message needs at the broker.
+type need struct {
+	what                 needed
+	queue, exchange, key string
+	kind                 queueKind
+}
+
+type needed int
+
+const (
+	needQueue    needed = iota // queue, kind
+	needExchange               // exchange
+	needRoute                  // exchange, key, queue
+	needLadder                 // of all delayed messages
+	needDelay                  // queue, bound to the ladder's end
+	needChannel                // a channel to publish to exchange
+)
+
+// needs lists what a message needs, in order.
+func (m *publishing) needs(list []need) []need {
+	if m.Queue != "" {
+		list = append(list, need{what: needQueue, queue: m.Queue, kind: m.queue})
+	}
+	switch {
+	case m.delayed:
+		list = append(list, need{what: needLadder}, need{what: needDelay, queue: m.Queue})
+	case m.Exchange == "":
+	case m.Queue == "":
+		list = append(list, need{what: needExchange, exchange: m.Exchange})
+	default:
+		list = append(list, need{what: needRoute, exchange: m.Exchange, key: m.RoutingKey, queue: m.Queue})
+	}
+	return list
+}
+
+// flight meets one need, beside those who wait for it.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// declare creates what the message needs and the broker lacks.
+func (s *publishSession) declare(ctx context.Context, m *publishing) error {
+	var room [3]need
+	for _, n := range m.needs(room[:0]) {
+		if err := s.meet(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget makes the next message declare anew what this one needs.
+func (s *publishSession) forget(m *publishing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range m.needs(nil) {
+		delete(s.flights, n)
+	}
+}
+
+// meet meets a need unless that has been done, or is being done, in this session. A failure is not remembered.
+func (s *publishSession) meet(ctx context.Context, n need) error {
+	s.mu.Lock()
+	f := s.flights[n]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		s.flights[n] = f
+		go s.fly(f, n)
+	}
+	s.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *publishSession) fly(f *flight, n need) {
+	defer close(f.done)
+	if f.err = s.create(n); f.err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.flights[n] == f {
+			delete(s.flights, n)
+		}
+	}
+}
+
+func (s *publishSession) create(n need) error {
+	if n.what == needChannel {
+		return s.openChannel(n.exchange)
+	}
+	t := topology{connection: s.connection}
+	defer t.close()
+	switch n.what {
+	case needQueue:
+		return t.queue(n.queue, n.kind.arguments())
+	case needExchange:
+		return t.exchange(n.exchange, amqp.ExchangeDirect)
+	case needRoute:
+		return t.route(n.exchange, n.key, n.queue)
+	case needLadder:
+		return declareLadder(&t)
+	default:
+		return t.bind(n.queue, ladderDelivery, ladderBinding(n.queue))
+	}
+}
+
+// channel returns the channel for messages to an exchange. Each exchange has its own: the broker
+// answers a missing or forbidden one by closing the channel, and that must not
+// touch the messages to others.
+func (s *publishSession) channel(ctx context.Context, exchange string) (*publishChannel, error) {
+	s.mu.Lock()
+	c := s.channels[exchange]
+	s.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	if err := s.meet(ctx, need{what: needChannel, exchange: exchange}); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c = s.channels[exchange]; c == nil {
+		return nil, amqp.ErrClosed
+	}
+	return c, nil
+}
+
+func (s *publishSession) openChannel(exchange string) error {
+	c, err := newPublishChannel(s, exchange)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channels[exchange] = c
+	return nil
+}
+
+// forgetChannel makes the next message to its exchange open another channel.
+func (s *publishSession) forgetChannel(c *publishChannel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c != nil && s.channels[c.exchange] == c {
+		delete(s.channels, c.exchange)
+		delete(s.flights, need{what: needChannel, exchange: c.exchange})
+	}
+}
+
+// publishChannel is a channel in confirm mode.
+type publishChannel struct {
+	*amqp.Channel
+	session  *publishSession
+	exchange string
+	closes   chan *amqp.Error
+
+	mu sync.Mutex
+	// returns are the messages that no queue took. The broker returns a message before it
+	// confirms it, so who has a confirm finds the return here. It has room for
+	// the whole window, since a full one would stall the connection.
+	returns chan amqp.Return
+	drained map[string]struct{} // message ids from returns
+	closed  error
+}
+
+func newPublishChannel(s *publishSession, exchange string) (*publishChannel, error) {
+	ch, err := s.Channel()
+	if err != nil {
+		return nil, err
+	}
+	c := &publishChannel{
+		Channel: ch, session: s, exchange: exchange,
+		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+		returns: ch.NotifyReturn(make(chan amqp.Return, windowMessages)),
+		drained: make(map[string]struct{}),
+	}
+	if err := ch.Confirm(false); err != nil {
+		_ = ch.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// returned says whether a message that has been confirmed came back, and forgets it.
+func (c *publishChannel) returned(messageID string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for drained := false; !drained; {
+		select {
+		case r, open := <-c.returns:
+			if open {
+				c.drained[r.MessageId] = struct{}{}
+			}
+			drained = !open
+		default:
+			drained = true
+		}
+	}
+	_, came := c.drained[messageID]
+	delete(c.drained, messageID)
+	return came
+}
+
+// cause says why the channel, which is closed, was closed.
+func (c *publishChannel) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed == nil {
+		c.closed = amqp.ErrClosed
+		if err := <-c.closes; err != nil {
+			c.closed = err
+		}
+	}
+	return c.closed
+}

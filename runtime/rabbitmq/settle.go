@@ -1,0 +1,149 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// resultTimeout bounds how long a result is offered to the broker after its
+// task is done, if the context has no earlier end.
+const resultTimeout = 30 * time.Second
+
+// Settle implements [task.Consumer]: the messages that take this one's place are
+// confirmed by the broker, then the dead letter, then the result, and then the delivery is acked.
+//
+// A result that can't be sent is logged and given up: to run the task again
+// would not bring it back.
+//
+// Requeue counts as a delivery on quorum queues: the message comes back with one
+// more in Attempts.
+func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome) error {
+	s := c.current()
+	if s == nil || s.id != d.Session || isClosed(s.over) || !s.claim(d.Tag) {
+		return c.stale(d)
+	}
+	if o.Requeue {
+		return c.answer(d, s.channel.Nack(d.Tag, false, true))
+	}
+	if err := c.carryOut(ctx, d, o); err != nil {
+		s.hold(d.Tag)
+		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
+	}
+	return c.answer(d, s.channel.Ack(d.Tag, false))
+}
+
+// carryOut does what must be done before the ack.
+func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcome) error {
+	if len(o.Publish) > 0 {
+		if err := c.transport.replace(ctx, o.Publish); err != nil {
+			return err
+		}
+	}
+	if o.Dead != nil {
+		if err := c.transport.park(ctx, d.Message, o.Dead); err != nil {
+			return err
+		}
+	}
+	if o.Result == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
+	defer cancel()
+	if err := c.transport.StoreResult(ctx, o.Result); err != nil {
+		c.log.Error("the result of a task is lost", "task", d.Message.Task, "id", d.Message.ID,
+			"state", o.Result.State, "error", err)
+	}
+	return nil
+}
+
+// answer says how the last word to the broker went. That it went out proves nothing: a session that
+// ends now delivers again.
+func (c *consumer) answer(d *task.Delivery, err error) error {
+	if err != nil {
+		return c.stale(d)
+	}
+	return nil
+}
+
+func (c *consumer) stale(d *task.Delivery) error {
+	return fmt.Errorf("rabbitmq: task %s from queue %s can't be settled: %w", d.Message.ID, d.Message.Queue, task.ErrStale)
+}
+
+// replace publishes the messages that take another one's place.
+func (t *Transport) replace(ctx context.Context, ms []*task.Message) error {
+	out := make([]*publishing, len(ms))
+	for i, m := range ms {
+		var err error
+		if out[i], err = newPublishing(m, time.Now(), false); err != nil {
+			return err
+		}
+		// Nobody is left to be told: one that gets lost must be an error here.
+		out[i].Mandatory = true
+	}
+	return errors.Join(t.publisher.publishMany(ctx, out)...)
+}
+
+// The headers that a dead letter has besides the message's own. Its body and its other
+// properties are untouched.
+const (
+	reasonHeader = "x-taskgen-reason"
+	errorHeader  = "x-taskgen-error"
+	stackHeader  = "x-taskgen-stack"
+	workerHeader = "x-taskgen-worker"
+	diedHeader   = "x-taskgen-died" // RFC 3339
+	// headersHeader says that the message's own headers were too large to stay.
+	headersHeader = "x-taskgen-headers"
+)
+
+// deadSuffix makes the name of the queue for dead letters.
+const deadSuffix = ".dead"
+
+// A header frame has a bound, and dead letters must fit however long their error is.
+const (
+	maxDeadReason = 256
+	maxDeadError  = 8 << 10
+	maxDeadStack  = 32 << 10
+	maxDeadExtra  = maxDeadReason + maxDeadError + maxDeadStack + 1<<10
+)
+
+// park puts a message into its queue's dead letters.
+func (t *Transport) park(ctx context.Context, m *task.Message, dead *task.DeadLetter) error {
+	headers := maps.Clone(m.Headers)
+	if headers == nil {
+		headers = make(map[string]any)
+	}
+	if tableSize(headers) > maxHeaders-maxDeadExtra {
+		headers = map[string]any{"task": clip(m.Task, 255), "id": clip(m.ID, 255), headersHeader: "dropped"}
+	}
+	headers[reasonHeader] = clip(dead.Reason, maxDeadReason)
+	headers[errorHeader] = clip(dead.Error, maxDeadError)
+	headers[workerHeader] = clip(dead.Worker, 255)
+	headers[diedHeader] = dead.Time.UTC().Format(time.RFC3339Nano)
+	if dead.Stack != "" {
+		headers[stackHeader] = clip(dead.Stack, maxDeadStack)
+	}
+	out, err := newPublishing(&task.Message{
+		ID: m.ID, Task: m.Task, Queue: m.Queue + deadSuffix,
+		Priority: m.Priority, Mandatory: true, ReplyTo: m.ReplyTo,
+		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding,
+		Headers: headers, Body: m.Body,
+	}, time.Now(), false)
+	if err != nil {
+		return err
+	}
+	return t.publisher.publish(ctx, out)
+}
+
+// clip cuts text to a number of bytes, without half a character at the end.
+func clip(text string, limit int) string {
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	return strings.ToValidUTF8(text, "")
+}
