@@ -72,7 +72,7 @@ func describe(err error) *TaskError {
 	e := &TaskError{State: Failure, Message: safeText(err), Type: "Error", Module: "go"}
 	var rejected *rejection
 	if errors.As(err, &rejected) {
-		e.Type, e.Module = rejected.excType, rejected.excModule
+		e.Type, e.Module, e.Message = rejected.excType, rejected.excModule, safeText(rejected.err)
 		return e
 	}
 	if p := (*PanicError)(nil); errors.As(err, &p) {

@@ -32,7 +32,6 @@ const (
 	ReasonTooLarge        = "too-large"
 	ReasonUndecodable     = "undecodable"
 	ReasonBadArguments    = "bad-arguments"
-	ReasonTooManyCrashes  = "too-many-crashes"
 	maxIDLength           = 255
 	maxWaitHeaderDuration = 100 * 365 * 24 * time.Hour
 )
@@ -81,7 +80,7 @@ func readRequest(d *Delivery) (*request, *rejection) {
 		return bad("parent_id", err)
 	}
 	retries, err := numberHeader(m.Headers["retries"])
-	if err != nil || retries < 0 || retries > math.MaxInt32 {
+	if err != nil || !(retries >= 0 && retries <= math.MaxInt32) {
 		return bad("retries", errors.Join(err, fmt.Errorf("want a number from 0 to %d", math.MaxInt32)))
 	}
 	r.retries = int(retries)

@@ -168,13 +168,13 @@ const (
 // ParseRate reads a rate as Celery writes it: "100/m", "10/s", "5/h", or a
 // number a second. "" and "0" are no limit.
 func ParseRate(s string) (Rate, error) {
-	number, unit, _ := strings.Cut(strings.TrimSpace(s), "/")
-	if number == "" && unit == "" {
+	number, unit, hasUnit := strings.Cut(strings.TrimSpace(s), "/")
+	if number == "" && !hasUnit {
 		return 0, nil
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	per, known := map[string]Rate{"": PerSecond, "s": PerSecond, "m": PerMinute, "h": PerHour}[unit]
-	if err != nil || !known || !(n >= 0 && n <= 1e9) {
+	if err != nil || !known || hasUnit && unit == "" || !(n >= 0 && n <= 1e9) {
 		return 0, fmt.Errorf("rate %q: want a number with /s, /m or /h, such as 100/m", s)
 	}
 	return Rate(n) * per, nil
