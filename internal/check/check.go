@@ -2,9 +2,13 @@
 package check
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
+	"github.com/taskgen/taskgen/internal/cache"
 	"github.com/taskgen/taskgen/internal/diag"
+	"github.com/taskgen/taskgen/internal/load"
 	"github.com/taskgen/taskgen/internal/model"
 )
 
@@ -21,8 +25,9 @@ type Config struct {
 	Tags []string
 	// Env is the environment, as os.Environ gives it. nil is the process's own.
 	Env []string
-	// Cache is a directory in which Packages remembers what it found in packages
-	// that have not changed since. "" trusts and remembers nothing.
+	// Cache is a directory in which Packages looks up what was found in packages
+	// that have not changed since, and where Remember stores it. "" trusts and
+	// remembers nothing.
 	Cache string
 }
 
@@ -35,19 +40,130 @@ type Result struct {
 	Diagnostics diag.List
 	// Orphans are our own tasks_gen.go files in packages without tasks.
 	Orphans []string
+
+	workspace *load.Workspace
+	cache     *cache.Cache
+	outputs   map[*model.Package]string // hash of the file that was remembered
+	checked   map[*model.Package]*checker
 }
 
 // Packages reads the packages that match the patterns. What is wrong with them is
 // in Result.Diagnostics; an error means that nothing could be read at all.
 func Packages(ctx context.Context, config Config) (*Result, error) {
-	return &Result{}, nil
+	w, err := load.New(load.Config{Dir: config.Dir, Tags: config.Tags, Env: config.Env})
+	if err != nil {
+		return nil, err
+	}
+	opened := make(chan *cache.Cache, 1)
+	go func() { opened <- w.Cache(config.Cache) }() // hashes this program
+	dirs, err := w.Find(config.Patterns)
+	r := &Result{
+		workspace: w, cache: <-opened,
+		outputs: map[*model.Package]string{}, checked: map[*model.Package]*checker{},
+	}
+	if err != nil {
+		return nil, err
+	}
+	var checkers []*checker
+	for _, dir := range dirs {
+		if r.recall(dir) {
+			continue
+		}
+		source, err := w.Package(dir)
+		if err != nil {
+			return nil, err
+		}
+		checkers = append(checkers, newChecker(w, source))
+	}
+	if err := r.check(ctx, checkers); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(r.Packages, func(a, b *model.Package) int { return cmp.Compare(a.Path, b.Path) })
+	r.unique()
+	r.Diagnostics.Sort()
+	return r, nil
 }
 
-// Fresh says that the package and everything that its generated file depends on
-// are as they were when output, the file's present content, was passed to
-// Remember. It is always false without Config.Cache.
-func (r *Result) Fresh(p *model.Package) bool { return false }
+// check runs the checkers: first what needs syntax only, then the types of all
+// packages at once, then what needs those.
+func (r *Result) check(ctx context.Context, checkers []*checker) error {
+	var requests []load.Request
+	for _, c := range checkers {
+		c.syntax()
+		if request := c.request(); len(request.Funcs) > 0 {
+			requests = append(requests, request)
+		}
+	}
+	found, err := r.workspace.Types(ctx, requests)
+	if err != nil {
+		return err
+	}
+	r.typeErrors(found.Errors, checkers)
+	for _, c := range checkers {
+		p := c.finish(found.Signatures)
+		r.Diagnostics = append(r.Diagnostics, c.diags...)
+		switch {
+		case len(p.Tasks) > 0:
+			r.Packages = append(r.Packages, p)
+			r.checked[p] = c
+		case c.source.Generated != nil && !c.diags.HasErrors() && len(c.tasks) == 0:
+			r.Orphans = append(r.Orphans, c.generatedFile())
+		}
+	}
+	return nil
+}
 
-// Remember stores that output is the generated file of p. Call it when the file
-// is on disk. It does nothing without Config.Cache.
-func (r *Result) Remember(p *model.Package, output []byte) error { return nil }
+// typeErrors reports what is wrong with the types that task signatures need.
+func (r *Result) typeErrors(errs []load.Error, checkers []*checker) {
+	for _, e := range errs {
+		pos := r.workspace.Position(e.Pos)
+		prefix := "a task's signature needs this: "
+		for _, c := range checkers {
+			if t := c.taskAt(e.Pos); t != nil {
+				prefix = "task " + t.model.Func + ": "
+			}
+		}
+		if e.Undefined != "" && (e.In.Generates(e.Undefined) || generates(checkers, e.In, e.Undefined)) {
+			r.Diagnostics.Errorf(pos, "%s%s is generated, and the signature of a task must not mention what is generated: declare a type of your own", prefix, e.Undefined)
+			continue
+		}
+		d := r.Diagnostics.Errorf(pos, "%s%s", prefix, e.Message)
+		if e.Undefined != "" && e.In != nil {
+			for _, f := range e.In.Files {
+				for _, syntax := range f.Errors[:min(1, len(f.Errors))] {
+					d.Relate(syntax.Pos, "this package has a syntax error: %s", syntax.Msg)
+				}
+			}
+		}
+	}
+}
+
+// generates says whether a name is about to be generated in a package.
+func generates(checkers []*checker, in *load.Source, name string) bool {
+	for _, c := range checkers {
+		if c.source != in {
+			continue
+		}
+		for _, t := range c.tasks {
+			if name == t.model.Stub || name == t.model.Stub+"Task" || name == t.model.Stub+"Args" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unique reports tasks of one name.
+func (r *Result) unique() {
+	first := map[string]*model.Task{}
+	for _, p := range r.Packages {
+		for _, t := range p.Tasks {
+			if other := first[t.Name]; other != nil {
+				r.Diagnostics.Errorf(t.Pos, "task %s: the name %q is taken: give one of the two another one with //task:name", t.Func, t.Name).
+					Relate(other.Pos, "task %s has it too", other.Func)
+				continue
+			}
+			first[t.Name] = t
+		}
+	}
+}

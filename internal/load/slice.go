@@ -119,10 +119,11 @@ func (s *slice) demand(source *Source, name string) bool {
 	return true
 }
 
-// deciding are the methods that decide how a value is encoded.
+// deciding are the methods that decide how a value is encoded, or whether.
 var deciding = []string{
 	"MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText",
 	"EncodeMsgpack", "DecodeMsgpack", "MarshalMsgpack", "UnmarshalMsgpack",
+	"Error", // makes an error of what should be a result
 }
 
 func (s *slice) takeMethods(source *Source, p *part, typ string) {
@@ -303,6 +304,21 @@ func (s *slice) source(from *Source, importPath string) *Source {
 	}
 	from.imports[importPath] = source
 	return source
+}
+
+// Imported returns the package that a file knows by a name, if its source is
+// ours to read.
+func (w *Workspace) Imported(s *Source, f *File, name string) *Source {
+	lookup := &slice{w: w}
+	for _, spec := range f.AST.Imports {
+		if spec.Name != nil && spec.Name.Name != name {
+			continue
+		}
+		if imported := lookup.source(s, importPathOf(spec)); imported != nil && (spec.Name != nil || imported.Name == name) {
+			return imported
+		}
+	}
+	return nil
 }
 
 // files returns the sliced files of a package.

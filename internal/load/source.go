@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -295,4 +296,13 @@ func importPathOf(spec *ast.ImportSpec) string {
 		return ""
 	}
 	return path
+}
+
+// Generates says whether the package's present generated file declares a name.
+func (s *Source) Generates(name string) bool {
+	if s == nil || s.Generated == nil {
+		return false
+	}
+	declaration := regexp.MustCompile(`(?m)^(?:func|type|var|const) ` + regexp.QuoteMeta(name) + `\b`)
+	return declaration.Match(s.Generated)
 }

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"strings"
 )
 
 // Request asks for the types in the signatures of some functions of a package.
@@ -35,6 +36,10 @@ type Types struct {
 type Error struct {
 	Pos     token.Pos
 	Message string
+	// Undefined is the name that is not declared, if that is the error, and In
+	// the package that it should be in; nil if its source is not ours.
+	Undefined string
+	In        *Source
 }
 
 // Types learns the types of all requests at once.
@@ -124,13 +129,32 @@ func (c *checker) source(s *Source) (p *types.Package, err error) {
 		Importer:         importer{c, s},
 		Error: func(err error) {
 			if e, ok := errors.AsType[types.Error](err); ok && !e.Soft {
-				c.out.Errors = append(c.out.Errors, Error{e.Pos, e.Msg})
+				name, in := c.undefined(s, e.Msg)
+				c.out.Errors = append(c.out.Errors, Error{e.Pos, e.Msg, name, in})
 			}
 		},
 	}
 	p, _ = config.Check(s.Path, c.w.fset, c.slice.files(s), &c.info)
 	c.own[s] = p
 	return p, nil
+}
+
+// undefined takes the message about an undeclared name apart.
+func (c *checker) undefined(s *Source, message string) (name string, in *Source) {
+	name, ok := strings.CutPrefix(message, "undefined: ")
+	if !ok {
+		return "", nil
+	}
+	qualifier, selected, ok := strings.Cut(name, ".")
+	if !ok {
+		return name, s
+	}
+	for _, imported := range s.imports {
+		if imported != nil && imported.Name == qualifier {
+			return selected, imported
+		}
+	}
+	return selected, nil
 }
 
 // importer gives one package what it imports.
