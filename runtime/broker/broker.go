@@ -1,0 +1,76 @@
+// Package broker opens the broker that a URL names:
+//
+//	amqp://user:password@host/vhost    RabbitMQ
+//	amqps://user:password@host/vhost   RabbitMQ over TLS
+//	sqlite:path                        the embedded broker: a folder or a .db file
+//	memory:name                        inside this process, for tests
+//
+// Without a URL it is the embedded broker in .taskgen/ at the root of the module.
+//
+// It is the only package that links every transport. A program that is to link
+// one of them opens that one itself: task.NewClient(rabbitmq.Open(…), …).
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/taskgen/taskgen/runtime/memory"
+	"github.com/taskgen/taskgen/runtime/rabbitmq"
+	"github.com/taskgen/taskgen/runtime/sqlite"
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// Default is the broker of an empty URL.
+const Default = "sqlite:"
+
+// schemes are those of the package comment, for errors.
+const schemes = "amqp://…, amqps://…, sqlite:path and memory:name"
+
+// Open returns a client of the broker at url. No error quotes a password.
+func Open(ctx context.Context, url string) (*task.Client, error) {
+	t, err := Transport(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	return task.NewClient(t, task.ClientConfig{}), nil
+}
+
+// Transport returns the transport to the broker at url. No error quotes a password.
+func Transport(ctx context.Context, url string) (task.Transport, error) {
+	if url == "" {
+		url = Default
+	}
+	t, err := open(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("broker %s: %w", Redact(url), err)
+	}
+	return t, nil
+}
+
+func open(ctx context.Context, url string) (task.Transport, error) {
+	scheme, rest, found := strings.Cut(url, ":")
+	if !found {
+		return nil, errors.New("not a URL: there are " + schemes)
+	}
+	// A nil *Transport in a task.Transport would not be nil.
+	switch scheme {
+	case "amqp", "amqps":
+		t, err := rabbitmq.Open(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	case "sqlite":
+		t, err := sqlite.Open(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	case "memory":
+		return memory.Open(strings.TrimPrefix(rest, "//")), nil
+	}
+	return nil, errors.New("no broker has this scheme: there are " + schemes)
+}

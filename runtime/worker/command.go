@@ -1,0 +1,99 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgen/taskgen/runtime/broker"
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// brokerVariable is where the broker's URL comes from without a -broker flag. The
+// command lines of processes are for everybody to see, their environments are not.
+const brokerVariable = "TASKGEN_BROKER"
+
+const manual = `Runs tasks, and shows what they are and what became of them.
+
+Long flags take one dash or two. The broker is a URL:
+
+  amqp://user:password@host/vhost    RabbitMQ; amqps:// over TLS
+  sqlite:path                        the embedded broker: a folder, or a .db file
+
+Without one it is the embedded broker in .taskgen/ at the root of the module. Keep
+a URL with a password in ` + brokerVariable + `: command lines show up in ps.
+
+SIGTERM and SIGINT drain the worker: it takes no more messages, hands back what has
+not started, and lets the running tasks finish. A second signal stops it at once;
+the broker then delivers the running tasks again.
+
+Exit codes: 0 done, 1 an error, 2 wrong usage.`
+
+// command builds the tree of commands.
+func (p *program) command() *cobra.Command {
+	var url string
+	run := p.runCommand(&url)
+	root := &cobra.Command{
+		Use: p.name, Short: "Run tasks", Long: manual,
+		Args: run.Args, RunE: run.RunE,
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.Flags().AddFlagSet(run.Flags())
+	root.PersistentFlags().StringVar(&url, "broker", "", "`URL` of the broker (default $"+brokerVariable+", or the embedded one)")
+	root.AddCommand(run, p.listCommand(), p.callCommand(&url), p.resultCommand(&url), p.purgeCommand(&url), p.versionCommand())
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	return root
+}
+
+// openBroker opens the broker of the flag, of the environment, or the embedded one.
+func openBroker(ctx context.Context, flag string) (task.Transport, error) {
+	if flag == "" {
+		flag = os.Getenv(brokerVariable)
+	}
+	return broker.Transport(ctx, flag)
+}
+
+// withClient opens the broker for the time that do needs, with a client in its context.
+func withClient(ctx context.Context, url string, do func(context.Context, task.Transport) error) (err error) {
+	t, err := openBroker(ctx, url)
+	if err != nil {
+		return err
+	}
+	client := task.NewClient(t, task.ClientConfig{})
+	defer func() {
+		if e := client.Close(); err == nil {
+			err = e
+		}
+	}()
+	return do(task.WithClient(ctx, client), t)
+}
+
+// atMost is a check of the number of arguments.
+func atMost(n int) cobra.PositionalArgs { return between(0, n) }
+
+// between is a check of the number of arguments.
+func between(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least {
+			return misuse("%s: want: %s", cmd.CommandPath(), cmd.UseLine())
+		}
+		if len(args) <= most {
+			return nil
+		}
+		if !cmd.HasParent() {
+			hint := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+			}
+			return misuse("there is no command %q%s", args[0], hint)
+		}
+		return misuse("%s: %q is one argument too many", cmd.CommandPath(), args[most])
+	}
+}

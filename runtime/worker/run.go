@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// runFlags are the flags of a running worker.
+type runFlags struct {
+	log         logFlags
+	queues      []string
+	concurrency int
+	prefetch    int
+	hostname    string
+	rateLimit   string
+	drain       time.Duration
+}
+
+func (p *program) runCommand(url *string) *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run tasks until SIGTERM or SIGINT (the default)", Long: manual, Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), *url, f) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "`QUEUES` to take tasks from, with slots of their own or sharing those of -concurrency: mail=2,default (default: all that the tasks are sent to)")
+	flags.IntVarP(&f.concurrency, "concurrency", "c", task.DefaultConcurrency, "run `N` tasks at a time")
+	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot)")
+	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker, with %h host, %n its name, %d its domain")
+	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "`RATE` of each task that has none of its own, such as 100/m (default none)")
+	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
+	f.log.register(flags)
+	return cmd
+}
+
+// config checks the flags.
+func (f *runFlags) config() (task.WorkerConfig, error) {
+	var config task.WorkerConfig
+	var err error
+	switch {
+	case f.concurrency < 1:
+		return config, misuse("-concurrency %d: want at least 1", f.concurrency)
+	case f.prefetch < 0:
+		return config, misuse("-prefetch %d: want at least 1, or 0 for the default", f.prefetch)
+	case f.drain < 0:
+		return config, misuse("-drain %s: want a time from 0s", f.drain)
+	}
+	// A drain of 0 would be the default one.
+	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
+	if config.Name, err = nodeName(f.hostname, hostName()); err != nil {
+		return config, err
+	}
+	if config.DefaultRateLimit, err = task.ParseRate(f.rateLimit); err != nil {
+		return config, misuse("-default-rate-limit: %w", err)
+	}
+	config.Queues, err = parseQueues(f.queues)
+	return config, err
+}
+
+// work runs the worker until ctx ends.
+func (p *program) work(ctx context.Context, url string, f *runFlags) error {
+	config, err := f.config()
+	if err != nil {
+		return err
+	}
+	log, err := f.log.open(p.stderr)
+	if err != nil {
+		return err
+	}
+	defer log.close()
+	p.setLogger(log.Logger)
+	config.Logger, config.LogFile, config.LogLevel = log.Logger, f.log.file, log.level
+	err = withClient(ctx, url, func(ctx context.Context, t task.Transport) error {
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log})
+	})
+	if err == nil || log.forPeople {
+		return err
+	}
+	log.Error("the worker has failed", "error", err)
+	if !log.text {
+		return errLogged
+	}
+	return err
+}
+
+// setUp calls the user's setup, if there is one, and through it the worker.
+func (p *program) setUp(ctx context.Context, w *running) error {
+	if p.setup == nil {
+		return w.run(ctx, p.registry)
+	}
+	called := false
+	err := p.setup(ctx, func(inner context.Context, r *task.Registry) error {
+		called = true
+		// A signal must reach the worker also where setup gives it a context of its own.
+		inner, cancel := context.WithCancelCause(inner)
+		defer cancel(nil)
+		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+		return w.run(inner, r)
+	})
+	if err == nil && !called {
+		return errors.New("setup has returned without calling run: no task was run")
+	}
+	return err
+}
+
+// running is a worker about to run.
+type running struct {
+	*program
+	transport task.Transport
+	config    task.WorkerConfig
+	log       *logging
+}
+
+func (w *running) run(ctx context.Context, r *task.Registry) error {
+	worker, err := task.NewWorker(w.transport, r, w.config)
+	if err != nil {
+		return err
+	}
+	start := newBanner(w.transport, r, worker.Config())
+	if w.log.text {
+		fmt.Fprint(w.stderr, start.text())
+	}
+	if !w.log.forPeople {
+		start.log(w.log.Logger)
+	}
+	defer context.AfterFunc(ctx, func() {
+		w.log.Info("told to stop: draining; a second signal stops at once", "why", context.Cause(ctx))
+	})()
+	go announce(ctx, worker, w.log)
+	if err := worker.Run(ctx); err != nil {
+		return err
+	}
+	w.log.Info("stopped", "worker", w.config.Name)
+	return nil
+}
+
+// announce logs when the worker first consumes from all of its queues.
+func announce(ctx context.Context, worker *task.Worker, log *logging) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !worker.Ready() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	log.Info("ready", "worker", worker.Config().Name)
+}

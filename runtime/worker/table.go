@@ -1,0 +1,35 @@
+package worker
+
+import "strings"
+
+// table writes rows of cells in columns. Nothing is at the end of a line that is not
+// in a cell.
+type table struct {
+	indent string
+	rows   [][]string
+}
+
+func newTable(indent string) *table { return &table{indent: indent} }
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) String() string {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	var out strings.Builder
+	for _, row := range t.rows {
+		line := t.indent
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-len([]rune(cell))+2)
+		}
+		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return out.String()
+}

@@ -1,0 +1,62 @@
+package worker
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+const runtimeModule = "github.com/taskgen/taskgen"
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show what this worker was built from", Args: atMost(0),
+		RunE: func(*cobra.Command, []string) error {
+			lines := newTable("")
+			lines.add(p.name, mainVersion())
+			lines.add("taskgen", runtimeVersion())
+			lines.add("go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
+			_, err := fmt.Fprint(p.stdout, lines)
+			return err
+		},
+	}
+}
+
+// mainVersion is that of the module of the program, with the commit it was built from.
+func mainVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	text := info.Main.Path + " " + info.Main.Version
+	if revision := settings["vcs.revision"]; revision != "" {
+		text += ", commit " + revision
+		if settings["vcs.modified"] == "true" {
+			text += " with changes"
+		}
+	}
+	return text
+}
+
+// runtimeVersion is that of this module.
+func runtimeVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Path == runtimeModule {
+		return info.Main.Version
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Path == runtimeModule {
+			return dependency.Version
+		}
+	}
+	return "unknown"
+}
