@@ -136,6 +136,7 @@ func (c *WorkerConfig) complete(r *Registry) error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Queues = slices.Clone(c.Queues)
 	if len(c.Queues) == 0 {
 		for _, name := range r.Queues() {
 			c.Queues = append(c.Queues, QueueConfig{Name: name})
@@ -179,7 +180,7 @@ func contentTypes(names []string) ([]string, error) {
 
 func (w *Worker) makePools() {
 	shared := newPool(w.config.Concurrency)
-	for _, q := range w.config.Queues {
+	for i, q := range w.config.Queues {
 		p := shared
 		if q.Concurrency > 0 {
 			p = newPool(q.Concurrency)
@@ -187,6 +188,7 @@ func (w *Worker) makePools() {
 		}
 		prefetch := max(p.slots, cmp.Or(q.Prefetch, w.config.Prefetch, prefetchPerSlot*p.slots))
 		p.queues[q.Name] = prefetch
+		w.config.Queues[i].Prefetch = prefetch
 		w.byQueue[q.Name] = p
 	}
 	if len(shared.queues) > 0 {
