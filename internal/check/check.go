@@ -33,8 +33,7 @@ type Config struct {
 
 // Result is what was found.
 type Result struct {
-	// Packages are the packages that declare tasks, by import path. It
-	// is complete only if Diagnostics has no errors.
+	// Packages are the packages that declare tasks and have no errors, by import path.
 	Packages []*model.Package
 	// Diagnostics are sorted.
 	Diagnostics diag.List
@@ -80,6 +79,10 @@ func Packages(ctx context.Context, config Config) (*Result, error) {
 	}
 	slices.SortFunc(r.Packages, func(a, b *model.Package) int { return cmp.Compare(a.Path, b.Path) })
 	r.unique()
+	r.Packages = slices.DeleteFunc(r.Packages, func(p *model.Package) bool {
+		c := r.checked[p]
+		return c != nil && (c.incomplete || c.diags.HasErrors())
+	})
 	r.Diagnostics.Sort()
 	return r, nil
 }
@@ -128,6 +131,9 @@ func (r *Result) typeErrors(errs []load.Error, checkers []*checker) {
 			continue
 		}
 		d := r.Diagnostics.Errorf(pos, "%s%s", prefix, e.Message)
+		for _, other := range e.Related {
+			d.Relate(r.workspace.Position(other.Pos), "%s", other.Message)
+		}
 		if e.Undefined != "" && e.In != nil {
 			for _, f := range e.In.Files {
 				for _, syntax := range f.Errors[:min(1, len(f.Errors))] {
@@ -158,6 +164,9 @@ func (r *Result) unique() {
 	first := map[string]*model.Task{}
 	for _, p := range r.Packages {
 		for _, t := range p.Tasks {
+			if t.Name == "" {
+				continue // it has an error, which came first
+			}
 			if other := first[t.Name]; other != nil {
 				r.Diagnostics.Errorf(t.Pos, "task %s: the name %q is taken: give one of the two another one with //task:name", t.Func, t.Name).
 					Relate(other.Pos, "task %s has it too", other.Func)

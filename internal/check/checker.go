@@ -24,6 +24,8 @@ type checker struct {
 	types  map[string]directive.Set // of the annotated types
 	taken  map[string]token.Pos
 	values *values
+	// incomplete: some type could not be told, which is an error of its own.
+	incomplete bool
 }
 
 // task is a task in the making.
@@ -190,6 +192,8 @@ func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.P
 		if sig := signatures[t.decl]; sig != nil {
 			c.signature(t, sig)
 			c.options(t)
+		} else {
+			c.incomplete = true
 		}
 		p.Tasks = append(p.Tasks, t.model)
 		if t.model.Struct != "" {

@@ -48,7 +48,7 @@ func (c *checker) function(t *task) {
 	t.model.Stub = stub
 	t.model.Name = c.source.Path + "." + name
 	if t.model.Struct != "" {
-		t.model.Stub = t.model.Struct + stub
+		t.model.Stub = export(t.model.Struct) + stub
 		t.model.Name = c.source.Path + "." + t.model.Struct + "." + name
 	}
 	if d := t.set.Get("name"); d != nil {
@@ -70,8 +70,8 @@ func (c *checker) receiver(t *task, fail func(string, ...any)) bool {
 		fail("task %s: type %s is not declared in this package", method, name)
 	case !c.isStruct(spec):
 		fail("task %s: only methods of structs can be tasks, as the worker makes the receiver, and %s is none", method, name)
-	case !token.IsExported(name):
-		fail("task %s: rename type %s to %s: the worker's main makes one", method, name, export(name))
+	case export(name) == "":
+		fail("task %s: its stub needs a name that begins with an upper case letter, which %s has none for: begin it with a letter that has one", method, name)
 	default:
 		t.model.Struct = name
 		return true
@@ -231,7 +231,7 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 	v := sig.Params().At(i)
 	variadic := sig.Variadic() && i == sig.Params().Len()-1
 	if invalid(v.Type()) {
-		c.cgo(t, pos)
+		c.unknown(t, pos)
 		t.faulty = append(t.faulty, v.Name())
 		return
 	}
@@ -280,8 +280,10 @@ func shown(name string, i int) string {
 
 func invalid(t types.Type) bool { return strings.Contains(types.TypeString(t, nil), "invalid type") }
 
-// cgo reports a type of C; every other invalid type has been reported.
-func (c *checker) cgo(t *task, pos token.Pos) {
+// unknown takes note of an invalid type. Type C.x is reported here, every other
+// one has been.
+func (c *checker) unknown(t *task, pos token.Pos) {
+	c.incomplete = true
 	usesC := false
 	ast.Inspect(t.decl.Type, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
@@ -317,7 +319,7 @@ func (c *checker) results(t *task, sig *types.Signature) {
 	result := results.At(0).Type()
 	switch {
 	case invalid(result):
-		c.cgo(t, pos)
+		c.unknown(t, pos)
 		return
 	case isError(result):
 		c.errorf(pos, "task %s: a task returns at most one error", t.model.Func)

@@ -366,6 +366,7 @@ var resources = map[string]string{
 	"net/http.Response": "pass what the task needs of it",
 	"net/http.Client":   dependency,
 	"net/http.Server":   dependency,
+	"net/url.URL":       "pass its text, and parse it in the task",
 	"os.File":           "pass its name or its content",
 	"log.Logger":        "a parameter of type *slog.Logger is given by the worker",
 	"log/slog.Logger":   "a parameter of type *slog.Logger is given by the worker, by itself and by pointer",

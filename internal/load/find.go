@@ -41,7 +41,6 @@ func (w *Workspace) find(patterns []string) ([]string, error) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return nil, fmt.Errorf("pattern %q: %s is no directory", pattern, dir)
 		}
-		s.group.Add(1)
 		if tree {
 			var ignore []string
 			if m, err := w.module(dir); err == nil {
@@ -49,9 +48,10 @@ func (w *Workspace) find(patterns []string) ([]string, error) {
 					ignore = append(ignore, filepath.Join(m.dir, path))
 				}
 			}
+			s.group.Add(1)
 			go s.walk(dir, ignore)
 		} else {
-			go s.visit(dir)
+			s.visit(dir)
 		}
 	}
 	s.group.Wait()
@@ -111,7 +111,8 @@ type walker struct {
 
 // walk visits a directory and all below it but those that the go command leaves out too.
 func (s *walker) walk(dir string, ignore []string) {
-	for _, entry := range s.visitListed(dir) {
+	defer s.group.Done()
+	for _, entry := range s.visit(dir) {
 		name := entry.Name()
 		if !entry.IsDir() || name[0] == '.' || name[0] == '_' || name == "testdata" || name == "vendor" {
 			continue
@@ -125,10 +126,8 @@ func (s *walker) walk(dir string, ignore []string) {
 	}
 }
 
-func (s *walker) visit(dir string) { s.visitListed(dir) }
-
-func (s *walker) visitListed(dir string) []fs.DirEntry {
-	defer s.group.Done()
+// visit looks for directives in the files of a directory, and returns what else is in it.
+func (s *walker) visit(dir string) []fs.DirEntry {
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
 	entries, err := os.ReadDir(dir)

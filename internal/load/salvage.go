@@ -66,6 +66,7 @@ func harmless(fset *token.FileSet, part *ast.File, err error) bool {
 		}
 	}
 	fn.Body.List = nil
+	fn.Body.Rbrace = part.FileEnd // so that what is written in the body is inside of it
 	return true
 }
 

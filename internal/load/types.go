@@ -40,6 +40,8 @@ type Error struct {
 	// the package that it should be in; nil if its source is not ours.
 	Undefined string
 	In        *Source
+	// Related are further places that the message speaks of.
+	Related []Error
 }
 
 // Types learns the types of all requests at once.
@@ -129,14 +131,26 @@ func (c *checker) source(s *Source) (p *types.Package, err error) {
 		Importer:         importer{c, s},
 		Error: func(err error) {
 			if e, ok := errors.AsType[types.Error](err); ok && !e.Soft {
-				name, in := c.undefined(s, e.Msg)
-				c.out.Errors = append(c.out.Errors, Error{e.Pos, e.Msg, name, in})
+				c.report(s, e)
 			}
 		},
 	}
 	p, _ = config.Check(s.Path, c.w.fset, c.slice.files(s), &c.info)
 	c.own[s] = p
 	return p, nil
+}
+
+// report notes an error. A message that begins with a tab belongs to the one before.
+func (c *checker) report(s *Source, e types.Error) {
+	if text, ok := strings.CutPrefix(e.Msg, "\t"); ok {
+		if n := len(c.out.Errors); n > 0 {
+			last := &c.out.Errors[n-1]
+			last.Related = append(last.Related, Error{Pos: e.Pos, Message: text})
+		}
+		return
+	}
+	name, in := c.undefined(s, e.Msg)
+	c.out.Errors = append(c.out.Errors, Error{Pos: e.Pos, Message: e.Msg, Undefined: name, In: in})
 }
 
 // undefined takes the message about an undeclared name apart.
