@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -90,7 +91,7 @@ func (t *eagerTransport) PublishMany(ctx context.Context, ms []*Message) []error
 func (t *eagerTransport) ReplyTo() string { return "" }
 
 func (t *eagerTransport) Consume(ConsumeConfig) (Consumer, error) {
-	return nil, fmt.Errorf("an eager client has no messages to consume: use runtime/memory for a worker in the same process")
+	return nil, errors.New("an eager client has no messages to consume: use runtime/memory for a worker in the same process")
 }
 
 func (t *eagerTransport) StoreResult(_ context.Context, r *Result) error {

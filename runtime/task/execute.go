@@ -105,7 +105,7 @@ func (e *executor) execute(ctx context.Context, r *request) Outcome {
 		return Outcome{Publish: []*Message{next}, Result: e.failure(r, Retried, v.err)}
 	case Failure:
 		attrs := []any{"task", r.name, "id", r.id, "retries", r.retries, "took", took, "error", safeText(v.err)}
-		if p := (*PanicError)(nil); errors.As(v.err, &p) {
+		if p, ok := errors.AsType[*PanicError](v.err); ok {
 			attrs = append(attrs, "stack", string(p.Stack))
 		}
 		e.logger.Error("task failed", attrs...)
@@ -171,7 +171,7 @@ func (e *executor) decode(r *request) (invocation, []byte, *rejection) {
 	if err == nil {
 		return invocation, embed, nil
 	}
-	if wrong := (*codec.ArgumentError)(nil); errors.As(err, &wrong) {
+	if _, wrong := errors.AsType[*codec.ArgumentError](err); wrong {
 		return nil, nil, reject(ReasonBadArguments, "TypeError", "builtins", fmt.Errorf("%s%s: %w", r.name, r.entry.Signature(), err))
 	}
 	return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)

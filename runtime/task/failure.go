@@ -70,12 +70,11 @@ var genericErrors = map[string]bool{
 // describe turns an error into what crosses the wire.
 func describe(err error) *TaskError {
 	e := &TaskError{State: Failure, Message: safeText(err), Type: "Error", Module: "go"}
-	var rejected *rejection
-	if errors.As(err, &rejected) {
+	if rejected, ok := errors.AsType[*rejection](err); ok {
 		e.Type, e.Module, e.Message = rejected.excType, rejected.excModule, safeText(rejected.err)
 		return e
 	}
-	if p := (*PanicError)(nil); errors.As(err, &p) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
 		e.Traceback = string(p.Stack)
 	}
 	for cause := err; cause != nil; cause = errors.Unwrap(cause) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,16 +21,15 @@ import (
 
 // captured is a message that was captured from a real Celery client.
 type captured struct {
-	Description string
-	Exchange    string
-	RoutingKey  string `json:"routing_key"`
-	Properties  struct {
+	Exchange   string `json:"exchange"`
+	RoutingKey string `json:"routing_key"`
+	Properties struct {
 		ContentType     string `json:"content_type"`
 		ContentEncoding string `json:"content_encoding"`
 		CorrelationID   string `json:"correlation_id"`
 		ReplyTo         string `json:"reply_to"`
-	}
-	Headers map[string]any
+	} `json:"properties"`
+	Headers map[string]any `json:"headers"`
 	Types   map[string]any `json:"header_types"`
 	Body    string         `json:"body_base64"`
 }
@@ -124,9 +124,7 @@ func TestReadRequest(t *testing.T) {
 	t.Parallel()
 	headers := func(more map[string]any) map[string]any {
 		h := map[string]any{"task": "a.b", "id": "42"}
-		for k, v := range more {
-			h[k] = v
-		}
+		maps.Copy(h, more)
 		return h
 	}
 	utc := func(y, mo, d, h, mi, s, ns int) time.Time {

@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -111,14 +112,11 @@ func messageOf(v any) string {
 	case string:
 		return v
 	case []any:
-		text := ""
+		parts := make([]string, len(v))
 		for i, part := range v {
-			if i > 0 {
-				text += ", "
-			}
-			text += messageOf(part)
+			parts[i] = messageOf(part)
 		}
-		return text
+		return strings.Join(parts, ", ")
 	}
 	return fmt.Sprint(v)
 }

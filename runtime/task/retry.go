@@ -71,11 +71,11 @@ func judge(spec *Spec, retries int, err error, now time.Time, random float64) ve
 	if err == nil {
 		return verdict{state: Success}
 	}
-	if p := (*permanentError)(nil); errors.As(err, &p) {
+	if _, permanent := errors.AsType[*permanentError](err); permanent {
 		return verdict{state: Failure, err: err}
 	}
-	var asked *retryError
-	if !errors.As(err, &asked) && !spec.AutoRetry {
+	asked, wanted := errors.AsType[*retryError](err)
+	if !wanted && !spec.AutoRetry {
 		return verdict{state: Failure, err: err}
 	}
 	cause := err

@@ -9,7 +9,7 @@ import (
 func TestRate(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]Rate{
-		"": 0, "0": 0, "7": 7, "10/s": 10, "100/m": 100 * PerMinute, "5/h": 5 * PerHour, "0.5/s": 0.5, " 1/m ": PerMinute,
+		"": 0, "0": 0, "7": 7, "10/s": 10, "100/m": 100 * PerMinute, "5/h": 5 * PerHour, "0.5/s": 0.5, "1/m": PerMinute,
 	} {
 		got, err := ParseRate(text)
 		if err != nil || got != want {

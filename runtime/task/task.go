@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 )
@@ -45,7 +46,7 @@ func (t Task[A, R]) Spec() Spec { return t.def.spec }
 
 // With returns the task with more options for its calls.
 func (t Task[A, R]) With(options ...Option) Task[A, R] {
-	t.options = append(t.options[:len(t.options):len(t.options)], options...)
+	t.options = append(slices.Clip(t.options), options...)
 	return t
 }
 

@@ -463,10 +463,10 @@ func testUnknownTask(t *testing.T, w *world) {
 }
 
 func testWrongArguments(t *testing.T, w *world) {
-	real := w.define("changed")
+	ours := w.define("changed")
 	// The same name, as another version of the code has it.
 	other := task.Define[otherArgs](task.Spec{Name: "conformance.changed", Queue: w.queue}, codec.String[string])
-	w.work(task.WorkerConfig{}, handle{real, func(context.Context, *Args) (string, error) { return "ran", nil }})
+	w.work(task.WorkerConfig{}, handle{ours, func(context.Context, *Args) (string, error) { return "ran", nil }})
 	ctx := w.client()
 	call, err := other.Send(ctx, &otherArgs{Text: 7})
 	w.check(err)
