@@ -56,29 +56,19 @@ func (d *doorbell) port() int {
 	return socket.LocalAddr().(*net.UDPAddr).Port
 }
 
-// ring wakes the other processes. It runs after a commit, with the connection
-// that wrote it; failing to reach somebody only costs him a second.
-func (d *doorbell) ring(r ring, c *conn) {
-	own := 0
-	if d.listed.Load() {
-		own = d.port()
+// ring sends the news to ports. Failing to reach somebody only costs him a second.
+func (d *doorbell) ring(news ring, ports []uint16) {
+	if len(ports) == 0 {
+		return
 	}
-	var datagram []byte
-	_ = c.query(`SELECT port FROM proc WHERE port <> 0 AND host = ?`, func(row row) error {
-		port := int(row.int(0))
-		if port == own || port < 0 || port > 0xffff {
-			return nil
-		}
-		socket := d.open()
-		if socket == nil {
-			return errNoRing
-		}
-		if datagram == nil {
-			datagram = r.marshal()
-		}
-		_, _ = socket.WriteToUDPAddrPort(datagram, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)))
-		return nil
-	}, d.host)
+	socket := d.open()
+	if socket == nil {
+		return
+	}
+	datagram := news.marshal()
+	for _, port := range ports {
+		_, _ = socket.WriteToUDPAddrPort(datagram, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
+	}
 }
 
 // listen calls heard for each ring, until close.

@@ -24,6 +24,14 @@ type storing struct{ result *task.Result }
 
 func (s *storing) apply(t *tx) error { return storeResult(t, s.result) }
 
+const (
+	sqlStore = `INSERT INTO result (task_id, state, stored, expires, type, encoding, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, stored = excluded.stored, expires = excluded.expires,
+			type = excluded.type, encoding = excluded.encoding, body = excluded.body`
+	// A final result doesn't give way to the news of an attempt before it, which may come late.
+	sqlUnlessFinal = ` WHERE result.state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED') OR result.expires <= excluded.stored`
+)
+
 func storeResult(t *tx, r *task.Result) error {
 	ttl := r.TTL
 	if ttl == 0 {
@@ -33,8 +41,11 @@ func storeResult(t *tx, r *task.Result) error {
 	if ttl > 0 {
 		expires = t.now.Add(ttl)
 	}
-	_, err := t.exec(`INSERT OR REPLACE INTO result (task_id, state, stored, expires, type, encoding, body) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		resultKey(r.ID), string(r.State), t.now, expires, r.ContentType, r.ContentEncoding, r.Body)
+	sql := sqlStore
+	if !r.State.Final() {
+		sql += sqlUnlessFinal
+	}
+	_, err := t.exec(sql, resultKey(r.ID), string(r.State), t.now, expires, r.ContentType, r.ContentEncoding, r.Body)
 	if err == nil {
 		t.results = append(t.results, taskID(r.ID).hash())
 	}

@@ -23,7 +23,7 @@ const (
 	pollInterval = time.Second
 	// patience is how long to wait for the write lock before the wait counts
 	// as an obstacle, and how long Close waits for it.
-	patience = 2 * time.Second
+	patience = time.Second
 	// minBackoff and maxBackoff bound the pause before a blocked transaction
 	// is tried again.
 	minBackoff = 20 * time.Millisecond
@@ -159,11 +159,13 @@ func (w *writer) turn() bool {
 	if time.Now().Before(w.retryAt) {
 		return false
 	}
-	batch := w.take()
-	if len(batch) == 0 && !w.wantsLease() {
+	if !w.hasChanges() && !w.wantsLease() {
 		return false
 	}
+	// The changes are taken once the lock is: until then their callers may
+	// still leave, and know that nothing was written.
 	db, err := w.acquire()
+	batch := w.take()
 	if err == nil {
 		err = w.process(db, batch)
 		w.release(db)
@@ -181,6 +183,12 @@ func (w *writer) turn() bool {
 		w.breakDown(batch, err)
 	}
 	return false
+}
+
+func (w *writer) hasChanges() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) > 0
 }
 
 // take moves the changes of the next transaction out of the queue.
@@ -383,12 +391,13 @@ func (w *writer) process(db *database, batch []*pending) error {
 // each change a savepoint, so that one that is refused does not fail the rest.
 func (w *writer) transact(db *database, batch []*pending, careful bool) (err error) {
 	t := w.begin(db)
-	if err := t.script(`BEGIN IMMEDIATE`); err != nil {
+	if _, err := t.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil && t.inTransaction() {
-			err = errors.Join(err, t.script(`ROLLBACK`))
+			_, failed := t.exec(`ROLLBACK`)
+			err = errors.Join(err, failed)
 		}
 	}()
 	outcomes := make([]error, len(batch))
@@ -402,7 +411,11 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 	if err != nil {
 		return err
 	}
-	if err := t.script(`COMMIT`); err != nil {
+	news, ports, err := w.news(t)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`COMMIT`); err != nil {
 		if isIOError(err) { // the log may hold the commit all the same
 			for _, p := range batch {
 				p.uncertain.Store(&err)
@@ -410,6 +423,7 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 		}
 		return err
 	}
+	w.doorbell.ring(news, ports)
 	w.committed(t, batch, outcomes, leases)
 	return nil
 }
@@ -431,18 +445,20 @@ func applyOne(t *tx, c change, careful bool) (outcome, err error) {
 		}
 		return nil, err
 	}
-	if err := t.script(`SAVEPOINT one`); err != nil {
+	if _, err := t.exec(`SAVEPOINT one`); err != nil {
 		return nil, err
 	}
 	outcome = c.apply(t)
-	switch {
-	case outcome == nil, isStale(outcome):
-		return outcome, t.script(`RELEASE one`)
-	case classify(outcome) != refused || !t.inTransaction():
-		return nil, outcome
-	default:
-		return outcome, t.script(`ROLLBACK TO one; RELEASE one`)
+	if outcome != nil && !isStale(outcome) {
+		if classify(outcome) != refused || !t.inTransaction() {
+			return nil, outcome
+		}
+		if _, err := t.exec(`ROLLBACK TO one`); err != nil {
+			return nil, err
+		}
 	}
+	_, err = t.exec(`RELEASE one`)
+	return outcome, err
 }
 
 // committed spreads the news of a transaction.
@@ -451,7 +467,6 @@ func (w *writer) committed(t *tx, batch []*pending, outcomes []error, leases []*
 	if t.checkpoint {
 		_ = t.query(`PRAGMA wal_checkpoint(TRUNCATE)`, func(row) error { return nil })
 	}
-	w.ringOthers(t)
 	w.mu.Lock()
 	for i, p := range batch {
 		if s, ok := p.change.(settler); ok {
@@ -466,15 +481,21 @@ func (w *writer) committed(t *tx, batch []*pending, outcomes []error, leases []*
 	}
 }
 
-// ringOthers wakes the processes that the transaction concerns.
-func (w *writer) ringOthers(t *tx) {
+// news returns what other processes must hear of the transaction, and where.
+func (w *writer) news(t *tx) (ring, []uint16, error) {
 	r := ring{due: t.due, results: t.results}
 	for queue := range t.ready {
 		r.queues = append(r.queues, queue)
 	}
-	if !r.empty() {
-		w.doorbell.ring(r, t.conn)
+	if r.empty() {
+		return r, nil, nil
 	}
+	var ports []uint16
+	err := t.query(`SELECT port FROM proc WHERE owner <> ? AND host = ? AND port BETWEEN 1 AND 65535`, func(row row) error {
+		ports = append(ports, uint16(row.int(0)))
+		return nil
+	}, t.owner, w.doorbell.host)
+	return r, ports, err
 }
 
 // finish ends the writer: the changes that wait are refused, and everything
