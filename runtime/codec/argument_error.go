@@ -57,14 +57,24 @@ func (k kind) String() string {
 type failure struct {
 	err  error
 	name string
+	// path leads to the field of a user's struct that is being visited.
+	path []string
 	// result is set where the fields are those of a map, not arguments.
 	result bool
 }
 
+func (f *failure) enter(field string) { f.path = append(f.path, field) }
+func (f *failure) leave()             { f.path = f.path[:len(f.path)-1] }
+
 // problem fails the current field.
 func (f *failure) problem(text string) {
+	if f.err != nil {
+		return
+	}
+	if len(f.path) > 0 {
+		text += " in " + strings.Join(f.path, ".")
+	}
 	switch {
-	case f.err != nil:
 	case f.result:
 		f.err = fmt.Errorf("field %s: %s", quoteName(f.name), text)
 	default:

@@ -71,15 +71,9 @@ func (s *jsonSerializer) DecodeMap(data []byte, visit func(Fields)) error {
 }
 
 func (s *jsonSerializer) DecodeTree(data []byte) (any, error) {
-	r := s.reader(data, true)
-	defer s.putReader(r)
-	check := scanner{text: data}
-	if err := check.whole(0); err != nil {
+	tree, err := jsonTree(data)
+	if err != nil {
 		return nil, fmt.Errorf("json data: %w", err)
-	}
-	tree := r.tree()
-	if r.err != nil {
-		return nil, fmt.Errorf("json data: %w", r.err)
 	}
 	return tree, nil
 }

@@ -1,9 +1,23 @@
 package codec
 
 import (
+	"fmt"
 	"math/big"
 	"strconv"
+	"time"
 )
+
+// jsonTree reads one JSON value, however it is spaced.
+func jsonTree(text []byte) (any, error) {
+	s := scanner{text: text}
+	if err := s.whole(0); err != nil {
+		return nil, err
+	}
+	r := jsonReader{text: text, failure: failure{result: true}}
+	r.room.reset(len(text))
+	tree := r.tree()
+	return tree, r.err
+}
 
 // tree reads any value; r stands before it.
 func (r *jsonReader) tree() any {
@@ -102,4 +116,50 @@ func keyText(key any) string {
 		return strconv.FormatBool(key)
 	}
 	return "null"
+}
+
+// appendTree appends a tree as JSON that encoding/json reads.
+func appendTree(dst []byte, tree any) ([]byte, error) {
+	w := jsonWriter{buf: dst}
+	w.tree(tree)
+	return w.buf, w.err
+}
+
+func (w *jsonWriter) tree(tree any) {
+	switch x := tree.(type) {
+	case nil:
+		w.Present(false)
+	case bool:
+		w.Bool(x)
+	case int64:
+		w.Int(x, 64)
+	case uint64:
+		w.Uint(x, 64)
+	case float64:
+		w.Float(x, 64)
+	case string:
+		w.String(x)
+	case []byte:
+		w.Bytes(x)
+	case time.Time:
+		w.Time(x)
+	case *big.Int:
+		w.separate()
+		w.buf = x.Append(w.buf, 10)
+	case []any:
+		w.List(len(x))
+		for _, e := range x {
+			w.tree(e)
+		}
+		w.End()
+	case map[string]any:
+		w.Map(len(x))
+		for k, e := range x {
+			w.String(k)
+			w.tree(e)
+		}
+		w.End()
+	default:
+		w.problem(fmt.Sprintf("a %T in a tree", x))
+	}
 }

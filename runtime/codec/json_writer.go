@@ -34,6 +34,14 @@ func (w *jsonWriter) fields(visit func(Fields)) {
 	w.buf = append(w.buf, '}')
 }
 
+// JSONText returns what visit visits, one value, as JSON text.
+func JSONText(visit func(Value)) ([]byte, error) {
+	w := newJSONWriter()
+	w.result, w.name = true, "value"
+	visit(w)
+	return w.finish()
+}
+
 func (w *jsonWriter) finish() ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err

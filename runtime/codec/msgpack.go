@@ -8,27 +8,21 @@ import (
 
 // msgpackSerializer writes with the msgpack library's Encoder, and reads with
 // its Decoder, but only what a [walker] has seen in full. gob is another one,
-// with other userValues.
+// with another anyVisitor.
 type msgpackSerializer struct {
 	name, contentType string
-	user              userValues
 	writers, readers  sync.Pool
 }
 
-// userValues carries the values of Value.Any.
-type userValues interface {
-	// encode appends p's value to the buffer of w.
-	encode(w *msgpackWriter, p any) error
-	// decode decodes the value that begins at r.pos() and ends at end into p.
-	decode(r *msgpackReader, p any, end int) error
-}
+// anyVisitor carries the values of Value.Any.
+type anyVisitor func(v reflectable, p any)
 
 func newMsgpack() Serializer {
-	return newMsgpackLike("msgpack", "application/x-msgpack", reflected{})
+	return newMsgpackLike("msgpack", "application/x-msgpack", visitReflected)
 }
 
-func newMsgpackLike(name, contentType string, user userValues) Serializer {
-	s := &msgpackSerializer{name: name, contentType: contentType, user: user}
+func newMsgpackLike(name, contentType string, user anyVisitor) Serializer {
+	s := &msgpackSerializer{name: name, contentType: contentType}
 	s.writers.New = func() any { return newMsgpackWriter(user) }
 	s.readers.New = func() any { return newMsgpackReader(user) }
 	return s
@@ -122,7 +116,7 @@ func (s *msgpackSerializer) putReader(r *msgpackReader) {
 	if len(r.body) > mostPooled {
 		return // the decoder's own buffer may be as large
 	}
-	r.failure, r.body, r.times = failure{}, nil, false
+	r.failure, r.body = failure{}, nil
 	r.src.Reset(nil)
 	r.levels = r.levels[:0]
 	r.args.reset()
@@ -145,7 +139,6 @@ func (r *msgpackReader) indexCall() (embed []byte, err error) {
 	default:
 		err = errors.New("want a list of three, [args, kwargs, embed], got " + t.kind.String())
 	}
-	r.times = w.times
 	return embed, err
 }
 
@@ -242,7 +235,6 @@ func (r *msgpackReader) indexKwargs(w *walker, i int) (end int, err error) {
 func (r *msgpackReader) indexMap() error {
 	w := walker{b: r.body}
 	end, err := r.indexKwargs(&w, 0)
-	r.times = w.times
 	if err == nil && end < len(r.body) {
 		err = errTrailing
 	}

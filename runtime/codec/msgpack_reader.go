@@ -17,17 +17,15 @@ import (
 type msgpackReader struct {
 	failure
 	nesting
-	body  []byte
-	src   bytes.Reader // over body
-	dec   *msgpack.Decoder
-	args  arguments
-	room  allowance
-	times bool // there are timestamps of the extension type in body
-	text  []byte
-	user  userValues
+	body []byte
+	src  bytes.Reader // over body
+	dec  *msgpack.Decoder
+	args arguments
+	room allowance
+	user anyVisitor
 }
 
-func newMsgpackReader(user userValues) *msgpackReader {
+func newMsgpackReader(user anyVisitor) *msgpackReader {
 	r := &msgpackReader{user: user}
 	r.dec = msgpack.NewDecoder(&r.src)
 	return r
@@ -321,32 +319,6 @@ func (r *msgpackReader) JSON(json.RawMessage) json.RawMessage {
 		r.problem("want JSON text, got another text")
 	}
 	return nil
-}
-
-func (r *msgpackReader) Any(p any) {
-	t, key := r.begin()
-	if key {
-		r.problem(badKey)
-	}
-	if r.err != nil {
-		return
-	}
-	shape := shapeOf(p)
-	w := walker{b: r.body}
-	end := w.skip(r.pos(), 0)
-	switch {
-	case w.err != nil:
-		r.check(w.err)
-	case t.kind == kindNull && !shape.nullable:
-		r.want(shape.name, t.kind)
-	case !shape.affordable(w.parts, end-r.pos()):
-		r.problem(tooMuchRoom)
-	default:
-		if err := r.user.decode(r, p, end); err != nil {
-			r.problem(err.Error())
-		}
-		r.seek(end)
-	}
 }
 
 func (r *msgpackReader) Present(bool) bool {

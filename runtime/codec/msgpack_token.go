@@ -102,12 +102,8 @@ func checked(b []byte, k kind, i, n, each int) token {
 // of 4 GB, a depth of a million or a list as a map's key end here, and not
 // as a crash of the process.
 type walker struct {
-	b []byte
-	// times says that there are timestamps of the extension type.
-	times bool
-	// parts counts the elements and entries of all lists and maps.
-	parts int
-	err   error
+	b   []byte
+	err error
 }
 
 // skip returns where the value at i ends, or -1 after an error. depth is the
@@ -122,7 +118,6 @@ func (w *walker) skip(i, depth int) int {
 	case kindMap:
 		return w.skipParts(t, depth, true)
 	case kindTime:
-		w.times = true
 		if _, ok := timestamp(w.b[t.at : t.at+t.n]); !ok {
 			return w.fail(errors.New("a timestamp that is not within the years 1 to 9999"))
 		}
@@ -134,7 +129,6 @@ func (w *walker) skipParts(t token, depth int, isMap bool) int {
 	if depth >= maxDepth {
 		return w.fail(errTooDeep)
 	}
-	w.parts += t.n
 	i := t.at
 	for range t.n {
 		if isMap {

@@ -20,10 +20,10 @@ type msgpackWriter struct {
 	enc   *msgpack.Encoder // to buf
 	count int              // of fields
 	text  []byte           // of a time or a number, until it is written
-	user  userValues
+	user  anyVisitor
 }
 
-func newMsgpackWriter(user userValues) *msgpackWriter {
+func newMsgpackWriter(user anyVisitor) *msgpackWriter {
 	w := &msgpackWriter{user: user, text: make([]byte, 0, 64)}
 	w.enc = msgpack.NewEncoder(&w.buf)
 	return w
@@ -190,15 +190,6 @@ func (w *msgpackWriter) JSON(j json.RawMessage) json.RawMessage {
 
 const badJSON = "not valid JSON"
 
-func (w *msgpackWriter) Any(p any) {
-	if !w.begin() {
-		return
-	}
-	if err := w.user.encode(w, p); err != nil {
-		w.problem(err.Error())
-	}
-}
-
 func (w *msgpackWriter) Present(set bool) bool {
 	if !set && w.begin() {
 		w.check(w.enc.EncodeNil())
@@ -210,8 +201,8 @@ func (w *msgpackWriter) List(n int) int {
 	if w.begin() {
 		w.check(w.enc.EncodeArrayLen(max(0, n)))
 	}
-	if n >= 0 {
-		w.open(false)
+	if n >= 0 && !w.open(false) {
+		w.problem(errTooDeep.Error())
 	}
 	return n
 }
@@ -220,8 +211,8 @@ func (w *msgpackWriter) Map(n int) int {
 	if w.begin() {
 		w.check(w.enc.EncodeMapLen(max(0, n)))
 	}
-	if n >= 0 {
-		w.open(true)
+	if n >= 0 && !w.open(true) {
+		w.problem(errTooDeep.Error())
 	}
 	return n
 }

@@ -24,7 +24,11 @@ func (n *nesting) next() (key bool) {
 	return l.isMap && l.seen&1 == 1
 }
 
-func (n *nesting) open(isMap bool) { n.levels = append(n.levels, level{isMap: isMap}) }
+// open reports whether another list or map may be opened.
+func (n *nesting) open(isMap bool) bool {
+	n.levels = append(n.levels, level{isMap: isMap})
+	return len(n.levels) <= maxDepth-2
+}
 
 // close reports whether something was open.
 func (n *nesting) close() bool {

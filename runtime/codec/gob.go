@@ -1,0 +1,75 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// newGob makes the serializer that keeps users' types as Go knows them. Its
+// messages are msgpack but for the values of Value.Any: each is bytes, a gob
+// stream of its own. So what gob is given has a length that was checked.
+func newGob() Serializer {
+	return newMsgpackLike("gob", "application/x-gob", visitGob)
+}
+
+func visitGob(v reflectable, p any) {
+	if v.reading() {
+		readGob(v, p)
+		return
+	}
+	if err := checkDepth(p); err != nil {
+		v.problem(err.Error())
+		return
+	}
+	var b bytes.Buffer
+	if err := guard(func() error { return gob.NewEncoder(&b).Encode(p) }); err != nil {
+		v.problem(shapeOf(p).name + " can't be encoded as gob (" + gobError(err) + ")")
+	}
+	v.Bytes(b.Bytes())
+}
+
+func readGob(v reflectable, p any) {
+	b := v.Bytes(nil)
+	shape := shapeOf(p)
+	switch {
+	case !v.Grow(0):
+		return
+	case len(b) == 0:
+		v.want(shape.name, kindNull)
+		return
+	case shape.recursive && len(b) > mostRecursiveGob:
+		v.problem(fmt.Sprintf("more than %d bytes of gob for %s, a type that can nest without end", mostRecursiveGob, shape.name))
+		return
+	case len(b) > mostGobMemory/max(1, shape.part):
+		v.problem(tooMuchRoom)
+		return
+	}
+	src := bytes.NewReader(b)
+	if err := guard(func() error { return gob.NewDecoder(src).Decode(p) }); err != nil {
+		v.problem("does not fit into " + shape.name + " (" + gobError(err) + ")")
+		return
+	}
+	if src.Len() > 0 {
+		v.problem(errTrailing.Error())
+	}
+}
+
+// mostRecursiveGob bounds how deep gob recurses: it needs three bytes and
+// about a kilobyte of stack for each level.
+const mostRecursiveGob = 256 << 10
+
+// mostGobMemory bounds the memory that one value takes: an element of a list
+// needs one byte of gob.
+const mostGobMemory = 512 << 20
+
+// gobError keeps what gob itself says, which is about types and lengths, and
+// leaves out what a user's own decoder says, which may quote the value.
+func gobError(err error) string {
+	if text := err.Error(); strings.HasPrefix(text, "gob: ") && reflect.TypeOf(err).String() == "*errors.errorString" {
+		return text
+	}
+	return errorType(err)
+}
