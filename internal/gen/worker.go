@@ -97,9 +97,9 @@ func (w *workerCommand) locate() error {
 	return nil
 }
 
-// admit keeps the packages that a command can import, and whose tasks it can tell apart.
+// admit keeps the packages that a command can import. That no two tasks have one
+// name is seen to already.
 func (w *workerCommand) admit(packages []*model.Package, diagnostics *diag.List) {
-	byName := map[string]*model.Task{}
 	for _, p := range packages {
 		first := p.Tasks[0].Pos
 		switch {
@@ -114,14 +114,6 @@ func (w *workerCommand) admit(packages []*model.Package, diagnostics *diag.List)
 			if !ast.IsExported(name) {
 				diagnostics.Errorf(structPos(p, name), "the worker can't make a %s for its tasks, since %s is unexported: export it", name, name)
 			}
-		}
-		for _, t := range p.Tasks {
-			if other := byName[t.Name]; other != nil {
-				diagnostics.Errorf(t.Pos, "two tasks are named %q: give one of them another name with //task:name", t.Name).
-					Relate(other.Pos, "the other one is here")
-				continue
-			}
-			byName[t.Name] = t
 		}
 		w.packages = append(w.packages, p)
 	}

@@ -16,6 +16,7 @@ import (
 // look reads what the user has put into the directory.
 func (w *workerCommand) look(diagnostics *diag.List) error {
 	w.taken = map[string]token.Position{}
+	var setupFile token.Position
 	entries, err := os.ReadDir(w.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -35,6 +36,9 @@ func (w *workerCommand) look(diagnostics *diag.List) error {
 			diagnostics.Errorf(fset.Position(file.Name.Pos()), "the worker's directory holds a package %s, and must hold package main: choose another one with -o", file.Name.Name)
 			return nil
 		}
+		if name == setupName {
+			setupFile = fset.Position(file.Package)
+		}
 		w.declare(fset, file)
 	}
 	for _, name := range []string{"main", "tasks"} {
@@ -42,9 +46,8 @@ func (w *workerCommand) look(diagnostics *diag.List) error {
 			diagnostics.Errorf(pos, "%s is declared here and in the worker's generated %s: rename it", name, mainName)
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(w.dir, setupName)); err == nil && !w.setup && w.hasStructs() {
-		diagnostics.Errorf(token.Position{Filename: filepath.Join(w.dir, setupName)},
-			"the worker needs a func setup(ctx context.Context, run worker.Run) error: declare it here, or remove the file and a new one is written")
+	if setupFile.IsValid() && !w.setup && w.hasStructs() {
+		diagnostics.Errorf(setupFile, "the worker needs a func setup(ctx context.Context, run worker.Run) error: declare it here, or remove this file and a new one is written")
 	}
 	return nil
 }
