@@ -45,16 +45,9 @@ func writeResult(s codec.Serializer, id string, state State, value func(codec.Va
 	return s.EncodeMap(func(f codec.Fields) {
 		codec.String(f.Field("task_id"), &id)
 		codec.String(f.Field("status"), &state)
-		switch {
-		case failure != nil:
-			v := f.Field("result")
-			exception := map[string]any{
-				"exc_type":    failure.Type,
-				"exc_module":  failure.Module,
-				"exc_message": []any{failure.Message},
-			}
-			v.Any(&exception)
-		default:
+		if failure != nil {
+			writeException(f.Field("result"), failure)
+		} else {
 			value(f.Field("result"))
 		}
 		trace := f.Field("traceback")
@@ -65,6 +58,20 @@ func writeResult(s codec.Serializer, id string, state State, value func(codec.Va
 		children.List(0)
 		children.End()
 	})
+}
+
+// writeException writes an error as Celery writes an exception.
+func writeException(v codec.Value, failure *TaskError) {
+	v.Map(3)
+	v.String("exc_type")
+	v.String(failure.Type)
+	v.String("exc_module")
+	v.String(failure.Module)
+	v.String("exc_message")
+	v.List(1)
+	v.String(failure.Message)
+	v.End()
+	v.End()
 }
 
 // readResult reads such a message, of Celery or of our own. It returns the
