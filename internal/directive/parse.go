@@ -71,7 +71,7 @@ func Parse(pos token.Pos, text string) (*Directive, error) {
 		if word, _, split := cutAssignment(name); split && lookup(word) != nil {
 			return fail(len(Prefix)+len(word), "a directive has a space between key and value: write %s", example(lookup(word)))
 		}
-		return fail(len(Prefix), "unknown key %q%s", name, suggest(name))
+		return fail(len(Prefix), "unknown key %q%s", shorten(name), suggest(name))
 	}
 	valueAt := int(d.ArgsPos - pos)
 	switch {
