@@ -140,7 +140,7 @@ func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, e
 		prepare:     func() invocation { return &typedInvocation[A, R]{def: t.def, function: function} },
 		signature:   signature,
 		fingerprint: codec.Fingerprint(signature),
-		result:      strings.TrimSpace(strings.TrimPrefix(codec.Signature(func(f codec.Fields) { t.def.result(f.Field(""), &value) }), " ")),
+		result:      resultSignature(func(f codec.Fields) { t.def.result(f.Field(""), &value) }, any(value)),
 		call: func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error) {
 			args, err := t.fromJSON(arguments)
 			if err != nil {
@@ -160,6 +160,14 @@ func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, e
 			return c.untyped(), nil
 		},
 	})
+}
+
+// resultSignature is the type of a result, "" for None.
+func resultSignature(visit func(codec.Fields), value any) string {
+	if _, none := value.(None); none {
+		return ""
+	}
+	return strings.TrimSpace(codec.Signature(visit))
 }
 
 // fromJSON reads arguments given as a JSON list or map.
