@@ -6,10 +6,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/taskgen/taskgen/internal/check"
 	"github.com/taskgen/taskgen/internal/emit"
@@ -49,6 +52,9 @@ func Generate(ctx context.Context, config Config) (Output, error) {
 		return Output{}, err
 	}
 	out.Diagnostics = found.Diagnostics
+	if len(found.Packages)+len(found.Orphans)+len(found.Diagnostics) == 0 {
+		out.Diagnostics.Warnf(token.Position{}, "%s", noTasks(config))
+	}
 
 	sources := map[*model.Package][]byte{}
 	for _, p := range found.Packages {
@@ -77,6 +83,15 @@ func Generate(ctx context.Context, config Config) (Output, error) {
 		}
 	}
 	return out.done(), nil
+}
+
+// noTasks says that there is nothing to do, and how there could be.
+func noTasks(config Config) string {
+	patterns := config.Patterns
+	if len(patterns) == 0 {
+		patterns = []string{"."}
+	}
+	return fmt.Sprintf("no task in %s: annotate a function with //task:define, or name other packages", strings.Join(patterns, " "))
 }
 
 // newOutput is an output without files.

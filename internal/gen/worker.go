@@ -2,6 +2,7 @@ package gen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -45,7 +46,7 @@ func Worker(ctx context.Context, config Config, dir string) (Output, error) {
 	}
 	out.Diagnostics = found.Diagnostics
 	if len(found.Packages) == 0 && !out.Diagnostics.HasErrors() {
-		return Output{}, fmt.Errorf("no package with tasks matches %s: annotate a function with //task:define, or give other packages", strings.Join(config.Patterns, " "))
+		return Output{}, errors.New(noTasks(config))
 	}
 	w.admit(found.Packages, &out.Diagnostics)
 	if err := w.look(&out.Diagnostics); err != nil {
