@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/taskgen/taskgen/internal/model"
 )
 
 // Reader reads files and directories once, and knows the hash of what it read.
@@ -99,7 +101,9 @@ func (r *Reader) listing(dir string) *listing {
 			}
 		}
 		slices.Sort(l.names)
-		l.hash = Sum([]byte(strings.Join(l.names, "\n")))
+		// The generated file is no input: it is what comes out.
+		inputs := slices.DeleteFunc(slices.Clone(l.names), func(name string) bool { return name == model.FileName })
+		l.hash = Sum([]byte(strings.Join(inputs, "\n")))
 	})
 	return l
 }

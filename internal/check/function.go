@@ -250,7 +250,7 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 		p.Injected = model.Logger
 	}
 	if p.Injected != model.Argument {
-		p.Type = c.values.of(v.Type())
+		p.Type = &model.Type{Kind: model.Any, Expr: c.values.spell(v.Type())}
 		t.model.Params = append(t.model.Params, p)
 		return
 	}

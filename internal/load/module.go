@@ -82,7 +82,7 @@ func newModule(dir string, env *environment, reader *cache.Reader) (*module, err
 
 // readMod reads the go.mod of the main module.
 func (m *module) readMod(name string, data []byte) error {
-	f, err := modfile.ParseLax(name, data, nil)
+	f, err := modfile.Parse(name, data, nil)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (m *module) readWork(env *environment, read func(string) ([]byte, error)) e
 		if err != nil {
 			return err
 		}
-		f, err := modfile.ParseLax(name, data, nil)
+		f, err := modfile.Parse(name, data, nil)
 		if err != nil {
 			return err
 		}

@@ -229,6 +229,9 @@ func (s *slice) qualified(at step, qualifier, name string) {
 				found, certain = append(found, spec), true
 			}
 		case importPath == "C":
+			if qualifier == "C" {
+				found, certain = append(found, spec), true
+			}
 		case !slices.Contains(likelyNames(importPath), qualifier):
 			if !standard(importPath) {
 				unlikely = append(unlikely, spec)
@@ -283,7 +286,7 @@ func (s *slice) take(at step, spec *ast.ImportSpec) {
 		p.imports[at.file] = map[*ast.ImportSpec]bool{}
 	}
 	p.imports[at.file][spec] = true
-	if importPath := importPathOf(spec); s.source(at.source, importPath) == nil && importPath != "unsafe" {
+	if importPath := importPathOf(spec); s.source(at.source, importPath) == nil && importPath != "unsafe" && importPath != "C" {
 		s.external[importPath] = true
 	}
 }
