@@ -44,7 +44,7 @@ func (r *jsonReader) tree() any {
 
 // jsonNumber is the number of a text, in the first type that holds it.
 func jsonNumber(text []byte) any {
-	if !isInt(text) {
+	if !isInt(text) || string(text) == "-0" {
 		return parseFloat(text, 64)
 	}
 	if n, ok := parseInt(text); ok {

@@ -13,11 +13,24 @@ func (w *msgpackWriter) Any(p any) { w.user(w, p) }
 
 func (w *msgpackWriter) reading() bool { return false }
 func (w *msgpackWriter) skip()         {}
+func (w *msgpackWriter) label() []byte { return nil }
 func (w *msgpackWriter) tree() any     { return nil }
 
 func (r *msgpackReader) Any(p any) { r.user(r, p) }
 
 func (r *msgpackReader) reading() bool { return true }
+
+func (r *msgpackReader) label() []byte {
+	t, _ := r.begin()
+	switch {
+	case r.err != nil:
+	case t.kind == kindString || t.kind == kindBytes:
+		return r.contents(t)
+	default:
+		r.want("string", t.kind)
+	}
+	return nil
+}
 
 func (r *msgpackReader) skip() {
 	r.next()

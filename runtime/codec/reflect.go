@@ -17,6 +17,9 @@ type reflectable interface {
 	reading() bool
 	// skip passes the next value of a reader.
 	skip()
+	// label reads the next value, which is the name of a struct's field. It is
+	// good until the next value is read.
+	label() []byte
 	// tree reads the next value as it comes.
 	tree() any
 	// problem fails the visit; want too, and names what was met.
@@ -271,7 +274,7 @@ func (r *reflection) readStruct(x reflect.Value, t reflect.Type, fields *structF
 		return
 	}
 	for i := 0; i < n && r.v.Grow(0); i++ {
-		f, ok := fields.byName[r.v.String("")]
+		f, ok := fields.byName[string(r.v.label())]
 		if !ok {
 			r.v.skip()
 			continue

@@ -216,6 +216,7 @@ func (r *repr) Any(p any) {
 }
 
 func (r *repr) reading() bool { return false }
+func (r *repr) label() []byte { return nil }
 func (r *repr) skip()         {}
 func (r *repr) tree() any     { return nil }
 

@@ -9,22 +9,48 @@ import (
 // 9, and "+00:00" rather than "Z": Python before 3.11 reads no other form.
 // ok is false for years that have no such text.
 func appendTime(dst []byte, t time.Time) (_ []byte, ok bool) {
-	layout := "2006-01-02T15:04:05.000000000-07:00"
-	switch ns := t.Nanosecond(); {
-	case ns == 0:
-		layout = "2006-01-02T15:04:05-07:00"
-	case ns%1e6 == 0:
-		layout = "2006-01-02T15:04:05.000-07:00"
-	case ns%1e3 == 0:
-		layout = "2006-01-02T15:04:05.000000-07:00"
+	_, offset := t.Zone()
+	if offset%60 != 0 { // such were in use before 1972
+		t, offset = t.UTC(), 0
 	}
-	if year := t.Year(); year < 1 || year > 9999 {
+	year, month, day := t.Date()
+	if year < 1 || year > 9999 {
 		return dst, false
 	}
-	if _, offset := t.Zone(); offset%60 != 0 {
-		t = t.UTC() // Offsets of minutes and seconds were in use before 1972.
+	hour, minute, second := t.Clock()
+	dst = append(appendDigits(dst, year, 4), '-')
+	dst = append(appendDigits(dst, int(month), 2), '-')
+	dst = append(appendDigits(dst, day, 2), 'T')
+	dst = append(appendDigits(dst, hour, 2), ':')
+	dst = append(appendDigits(dst, minute, 2), ':')
+	dst = appendDigits(dst, second, 2)
+	switch ns := t.Nanosecond(); {
+	case ns == 0:
+	case ns%1e6 == 0:
+		dst = appendDigits(append(dst, '.'), ns/1e6, 3)
+	case ns%1e3 == 0:
+		dst = appendDigits(append(dst, '.'), ns/1e3, 6)
+	default:
+		dst = appendDigits(append(dst, '.'), ns, 9)
 	}
-	return t.AppendFormat(dst, layout), true
+	sign := byte('+')
+	if offset < 0 {
+		sign, offset = '-', -offset
+	}
+	dst = appendDigits(append(dst, sign), offset/3600, 2)
+	return appendDigits(append(dst, ':'), offset/60%60, 2), true
+}
+
+// appendDigits appends a number with zeros in front, width digits in all.
+func appendDigits(dst []byte, n, width int) []byte {
+	for range width {
+		dst = append(dst, '0')
+	}
+	for i := len(dst) - 1; n > 0; i-- {
+		dst[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return dst
 }
 
 // parseTime reads RFC 3339 and what Python's isoformat makes: 'T' or a space,

@@ -120,6 +120,7 @@ func (w *treeWriter) JSON(j json.RawMessage) json.RawMessage {
 func (w *treeWriter) Any(p any)     { visitReflected(w, p) }
 func (w *treeWriter) reading() bool { return false }
 func (w *treeWriter) skip()         {}
+func (w *treeWriter) label() []byte { return nil }
 func (w *treeWriter) tree() any     { return nil }
 
 func (w *treeWriter) Present(set bool) bool {
