@@ -60,9 +60,13 @@ func (p *presence) appear(worker string) error {
 	return nil
 }
 
-// hold takes the lock file of this process. The caller holds p.mu.
+// hold makes sure that the lock file of this process is where others look. The
+// caller holds p.mu.
 func (p *presence) hold(db *database) error {
 	path := ownerPath(db, p.owner)
+	if p.lock != nil && p.lock.isAt(path) {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
@@ -219,7 +223,10 @@ func (p *presence) sweep(ctx context.Context) error {
 	if db == nil || !w.doorbell.listed.Load() {
 		return nil
 	}
-	if err := p.assert(db); err != nil {
+	p.mu.Lock()
+	err := p.hold(db)
+	p.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	listed, err := w.owners()
@@ -275,16 +282,6 @@ func (p *presence) examine(ctx context.Context, db *database, owner int64, liste
 	}
 	removeLocked(lock, path)
 	return nil
-}
-
-// assert makes sure that the lock file of this process is where others look.
-func (p *presence) assert(db *database) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.lock != nil && p.lock.isAt(ownerPath(db, p.owner)) {
-		return nil
-	}
-	return p.hold(db)
 }
 
 // owners returns the processes that hold messages or are in proc.
