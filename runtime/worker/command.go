@@ -39,7 +39,7 @@ func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use: p.name, Short: "Run tasks", Long: manual,
 		Args: run.Args, RunE: run.RunE,
-		SilenceErrors: true, SilenceUsage: true,
+		SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.Flags().AddFlagSet(run.Flags())

@@ -16,9 +16,9 @@ import (
 type logFlags struct{ level, file, format string }
 
 func (f *logFlags) register(flags *pflag.FlagSet) {
-	flags.StringVarP(&f.level, "loglevel", "l", "info", "`LEVEL` from which on to log: debug, info, warn or error")
-	flags.StringVarP(&f.file, "logfile", "f", "", "append the log to `FILE` instead of standard error; SIGHUP opens it anew")
-	flags.StringVar(&f.format, "logformat", "text", "text or json")
+	flags.StringVarP(&f.level, "loglevel", "l", "info", "log from `LEVEL` on: debug, info, warn or error")
+	flags.StringVarP(&f.file, "logfile", "f", "", "append the log to `FILE`, not to standard error; SIGHUP opens it anew")
+	flags.StringVar(&f.format, "logformat", "text", "`FORMAT` of the log: text or json")
 }
 
 // logging is the worker's log.
@@ -33,7 +33,7 @@ type logging struct {
 	file *logFile // nil: standard error
 }
 
-// open opens the log. The handlers of slog keep each record on one line, whatever is in it.
+// open opens the log. Each record is one line, whatever is in it.
 func (f *logFlags) open(stderr io.Writer) (*logging, error) {
 	l := &logging{}
 	level := strings.ToLower(f.level)
@@ -58,11 +58,22 @@ func (f *logFlags) open(stderr io.Writer) (*logging, error) {
 	l.text = f.format == "text" || f.file != ""
 	l.forPeople = f.format == "text" && f.file == ""
 	if f.format == "json" {
-		l.Logger = slog.New(slog.NewJSONHandler(out, options))
+		l.Logger = slog.New(slog.NewJSONHandler(escaper{out}, options))
 	} else {
 		l.Logger = slog.New(slog.NewTextHandler(out, options))
 	}
 	return l, nil
+}
+
+// escaper escapes what the handler for JSON lets through, such as a change of the reading direction. The
+// one for text quotes it.
+type escaper struct{ io.Writer }
+
+func (e escaper) Write(record []byte) (int, error) {
+	if _, err := io.WriteString(e.Writer, printable(string(record))); err != nil {
+		return 0, err
+	}
+	return len(record), nil
 }
 
 // close closes the log file.

@@ -42,9 +42,14 @@ func Main(r *task.Registry, setup func(ctx context.Context, run Run) error) {
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }
 
+// isTerminal says whether f is a device that somebody sits at.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // program is a worker's command line and the world that it lives in.

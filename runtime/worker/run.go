@@ -30,11 +30,11 @@ func (p *program) runCommand(url *string) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "`QUEUES` to take tasks from, with slots of their own or sharing those of -concurrency: mail=2,default (default: all that the tasks are sent to)")
+	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "take tasks from `QUEUES` such as mail=2,slow: with slots of\ntheir own, or sharing the -concurrency (default all queues of the tasks)")
 	flags.IntVarP(&f.concurrency, "concurrency", "c", task.DefaultConcurrency, "run `N` tasks at a time")
 	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot)")
-	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker, with %h host, %n its name, %d its domain")
-	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "`RATE` of each task that has none of its own, such as 100/m (default none)")
+	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker; %h is the host, %n its name, %d its domain")
+	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "at most `RATE` starts, such as 100/m, of each task that has no\nlimit of its own (default none)")
 	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
 	f.log.register(flags)
 	return cmd
@@ -130,11 +130,14 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if !w.log.forPeople {
 		start.log(w.log.Logger)
 	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		w.log.Info("told to stop: draining; a second signal stops at once", "why", context.Cause(ctx))
+		w.log.Info("told to stop; a second signal stops at once", "why", context.Cause(ctx))
+		stop()
 	})()
-	go announce(ctx, worker, w.log)
-	if err := worker.Run(ctx); err != nil {
+	go announce(running, worker, w.log)
+	if err := worker.Run(running); err != nil {
 		return err
 	}
 	w.log.Info("stopped", "worker", w.config.Name)
