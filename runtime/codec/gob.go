@@ -55,10 +55,13 @@ func readGob(v reflectable, p any) {
 	if src.Len() > 0 {
 		v.problem(errTrailing.Error())
 	}
+	if err := checkDepth(p); err != nil {
+		v.problem(err.Error())
+	}
 }
 
-// mostRecursiveGob bounds how deep gob recurses: it needs three bytes and
-// about a kilobyte of stack for each level.
+// mostRecursiveGob bounds how deep gob recurses: a level takes two bytes of
+// gob and some 250 of stack.
 const mostRecursiveGob = 256 << 10
 
 // mostGobMemory bounds the memory that one value takes: an element of a list

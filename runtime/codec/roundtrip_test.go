@@ -213,9 +213,9 @@ func TestContainers(t *testing.T) {
 	}
 	everySerializer(t, func(t *testing.T, s codec.Serializer) {
 		ints := func(v codec.Value, p *[]int) { codec.Slice(v, p, codec.Int[int]) }
-		many := make([]int, 100_000)
+		many := make([]int, 20_000)
 		for i := range many {
-			many[i] = i - 50_000
+			many[i] = i - 10_000
 		}
 		each(t, s, ints, []int{}, []int{1}, make([]int, 15), make([]int, 16), many)
 		same(t, s, ints, nil, []int{})
@@ -233,7 +233,7 @@ func TestContainers(t *testing.T) {
 			})
 		}, map[color][]map[string]int{"ü\n": {{"a": 1, "b": 2}, {}}, "": {}})
 		large := map[string]int{}
-		for i := range 70_000 {
+		for i := range 20_000 {
 			large[strings.Repeat("k", i%7)+string(rune('a'+i%26))+time.Duration(i).String()] = i
 		}
 		each(t, s, func(v codec.Value, p *map[string]int) { codec.Map(v, p, codec.String[string], codec.Int[int]) }, large)

@@ -1,8 +1,11 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"slices"
@@ -140,9 +143,13 @@ func parseYAML(data []byte) (any, error) {
 	if n > most {
 		return nil, &formatError{"too many values to be read as YAML; use another serializer"}
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	var document, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&document); err != nil {
 		return nil, err
+	}
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, &formatError{errTrailing.Error()}
 	}
 	r := yamlReader{}
 	r.room.reset(len(data))
@@ -213,6 +220,11 @@ func (r *yamlReader) mapping(n *yaml.Node, depth int) (any, error) {
 func scalarTree(n *yaml.Node) (any, error) {
 	switch n.ShortTag() {
 	case "!!str":
+		// The library doesn't know the times that Python writes, with a space
+		// and an offset.
+		if t, ok := parseTime([]byte(n.Value)); ok && n.Style == 0 {
+			return t, nil
+		}
 		return n.Value, nil
 	case "!!binary":
 		b, ok := decodeBase64([]byte(strings.Join(strings.Fields(n.Value), "")))
