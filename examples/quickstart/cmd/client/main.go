@@ -49,12 +49,12 @@ func result(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("the broker has it on disk: task %s", call.ID)
+	say(time.Now(), "the broker has it on disk: task %s", call.ID)
 	var id int64
 	if id, err = call.Get(ctx); err != nil {
 		return err
 	}
-	say("%T %d", id, id)
+	say(time.Now(), "%T %d", id, id)
 	return nil
 }
 
@@ -70,12 +70,12 @@ func retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("state %s: %s; the task asks to run again in a second", status.State, status.Err.Message)
+	say(time.Now(), "state %s: %s; the task asks to run again in a second", status.State, status.Err.Message)
 	attempts, err := call.Get(ctx)
 	if err != nil {
 		return err
 	}
-	say("posted at attempt %d", attempts)
+	say(time.Now(), "posted at attempt %d", attempts)
 	if attempts != 2 {
 		return fmt.Errorf("%d attempts, want 2", attempts)
 	}
@@ -108,7 +108,7 @@ func failure(ctx context.Context) error {
 	if !errors.As(err, &failed) || failed.Type != "NotFoundError" {
 		return fmt.Errorf("the task ended with %w, want a NotFoundError", err)
 	}
-	say("%T: %s: %s", failed, failed.Type, failed.Message)
+	say(time.Now(), "%T: %s: %s", failed, failed.Type, failed.Message)
 	return nil
 }
 
@@ -125,7 +125,7 @@ func eta(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("ran at %s, %s after its time", clock(ran), ran.Sub(due).Round(10*time.Microsecond))
+	say(ran, "it ran %s after its time", ran.Sub(due).Round(10*time.Microsecond))
 	if ran.Before(due) || ran.After(due.Add(late)) {
 		return fmt.Errorf("it ran %s after its time, want 0 to %s", ran.Sub(due), late)
 	}
@@ -154,7 +154,7 @@ func rateLimit(ctx context.Context) error {
 	}
 	slices.SortFunc(mails, func(a, b users.Mail) int { return a.Sent.Compare(b.Sent) })
 	for _, mail := range mails {
-		say("%s  %s", clock(mail.Sent), mail.Subject)
+		say(mail.Sent, "%s", mail.Subject)
 	}
 	// Four at two a second need three times half a second; a little less if the first was held up.
 	if took := mails[len(mails)-1].Sent.Sub(mails[0].Sent); took < 1400*time.Millisecond {
@@ -167,8 +167,9 @@ func heading(title, call string) {
 	fmt.Printf("\n%s%s%s\n", title, strings.Repeat(" ", 16-len(title)), call)
 }
 
-func say(format string, args ...any) {
-	fmt.Printf("  %s  → %s\n", clock(time.Now()), fmt.Sprintf(format, args...))
+// say tells what happened at a time.
+func say(at time.Time, format string, args ...any) {
+	fmt.Printf("  %s  %s\n", clock(at), fmt.Sprintf(format, args...))
 }
 
 func clock(t time.Time) string { return t.Format("15:04:05.000") }
