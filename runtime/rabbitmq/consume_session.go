@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -27,6 +28,9 @@ type consumeSession struct {
 	over   chan struct{} // closed at the end
 	reason error         // valid once over is closed
 }
+
+// errCancelled is the reason of a session that ends because the broker has cancelled a consumer.
+var errCancelled = errors.New("the broker has cancelled consumer")
 
 // incoming are the deliveries of one queue.
 type incoming struct {
@@ -70,7 +74,7 @@ func (s *consumeSession) openChannel(consumers int) error {
 				s.end(amqp.ErrClosed)
 				break
 			}
-			s.end(fmt.Errorf("the broker has cancelled consumer %s: its queue was deleted or moved", tag))
+			s.end(fmt.Errorf("%w %s: its queue was deleted or moved", errCancelled, tag))
 		}
 	}()
 	return nil

@@ -78,6 +78,9 @@ func (c *consumer) supervise() {
 			return
 		}
 		wait := backoff.delay()
+		if errors.Is(err, errCancelled) {
+			wait = max(wait, recreatePause) // other consumers must hear of it too
+		}
 		c.complain(err, "not consuming", wait)
 		sleep(c.ctx, wait)
 	}
@@ -170,7 +173,13 @@ func (c *consumer) pump(s *consumeSession, in incoming) {
 			_ = s.channel.Nack(d.DeliveryTag, false, true)
 		}
 	}
-	if !c.isStopped() {
+	if c.isStopped() {
+		return
+	}
+	// Whoever ended the deliveries tells the session why; this is for the case that nobody does.
+	select {
+	case <-s.over:
+	case <-time.After(time.Second):
 		s.end(fmt.Errorf("the deliveries of queue %s have ended", in.queue))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -17,6 +18,7 @@ type publishSession struct {
 
 	mu       sync.Mutex
 	flights  map[need]*flight
+	gone     map[need]time.Time         // when it was noticed that what was there has gone
 	channels map[string]*publishChannel // by exchange
 
 	alarm struct {
@@ -30,6 +32,7 @@ func newPublishSession(conn *connection) *publishSession {
 	s := &publishSession{
 		connection: conn,
 		flights:    make(map[need]*flight),
+		gone:       make(map[need]time.Time),
 		channels:   make(map[string]*publishChannel),
 	}
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
@@ -131,8 +134,16 @@ func (m *publishing) needs(list []need) []need {
 // flight meets one need, beside those who wait for it.
 type flight struct {
 	done chan struct{}
-	err  error
+	// Valid once done is closed.
+	err error
+	met time.Time
 }
+
+// recreatePause is how long a queue that was there and has gone stays away. The broker takes a
+// moment to tell the queue's consumers. If there is a queue of the same
+// name again by then, it attaches them to that one instead, and (RabbitMQ 3.10, quorum queues) drops
+// what it should deliver to them.
+const recreatePause = 300 * time.Millisecond
 
 // declare creates what the message needs and the broker lacks.
 func (s *publishSession) declare(ctx context.Context, m *publishing) error {
@@ -145,12 +156,16 @@ func (s *publishSession) declare(ctx context.Context, m *publishing) error {
 	return nil
 }
 
-// forget makes the next message declare anew what this one needs.
-func (s *publishSession) forget(m *publishing) {
+// forget makes the next message declare anew what this one needs, unless that
+// was done after this one was sent.
+func (s *publishSession) forget(m *publishing, sent time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range m.needs(nil) {
-		delete(s.flights, n)
+		if f := s.flights[n]; f != nil && isClosed(f.done) && f.met.Before(sent) {
+			delete(s.flights, n)
+			s.gone[n] = time.Now()
+		}
 	}
 }
 
@@ -174,7 +189,15 @@ func (s *publishSession) meet(ctx context.Context, n need) error {
 
 func (s *publishSession) fly(f *flight, n need) {
 	defer close(f.done)
-	if f.err = s.create(n); f.err != nil {
+	s.mu.Lock()
+	gone := s.gone[n]
+	delete(s.gone, n)
+	s.mu.Unlock()
+	if n.what == needQueue && !gone.IsZero() {
+		time.Sleep(time.Until(gone.Add(recreatePause)))
+	}
+	f.err, f.met = s.create(n), time.Now()
+	if f.err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.flights[n] == f {

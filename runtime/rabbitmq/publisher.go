@@ -285,10 +285,11 @@ type dispatch struct {
 	publisher *publisher
 	channel   *publishChannel
 	confirm   *amqp.DeferredConfirmation
+	sent      time.Time
 	// uncertain says that an earlier try got no answer: the message may be queued.
 	uncertain bool
 	broken    int  // channels in a row that the broker closed under this message
-	redrawn   bool // the topology was declared anew after the message came back
+	redrawn   bool // the topology was declared anew because the message was not taken
 }
 
 func (d *dispatch) tryReserve(p *publisher) bool {
@@ -366,6 +367,7 @@ func (d *dispatch) sendOver(ctx context.Context, s *publishSession) error {
 	if d.channel, err = s.channel(ctx, d.exchange); err != nil {
 		return err
 	}
+	d.sent = time.Now()
 	d.properties.MessageId = d.publisher.messageID()
 	// The write goes to a buffer: it never blocks, and if it fails the message is not on its way.
 	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.Mandatory, false, d.properties)
@@ -401,9 +403,9 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 	case d.confirm.Acked() && !returned:
 		return false, nil
 	case returned:
-		return d.cameBack()
+		return d.notTaken(task.ErrUnroutable)
 	case !d.channel.IsClosed():
-		return false, d.failed(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
+		return d.notTaken(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}
 	d.uncertain = true
 	cause := d.channel.cause()
@@ -416,18 +418,19 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 		if d.broken++; d.broken > 1 {
 			return false, d.failed(cause)
 		}
-		d.channel.session.forget(d.publishing)
+		d.channel.session.forget(d.publishing, d.sent)
 	}
 	return true, nil
 }
 
-// cameBack handles a message that no queue took: perhaps its queue was deleted after it was declared here.
-func (d *dispatch) cameBack() (again bool, err error) {
+// notTaken handles a message that the broker has surely not queued: perhaps its
+// queue was deleted after it was declared here, which is worth one more try.
+func (d *dispatch) notTaken(err error) (again bool, _ error) {
 	if d.Queue == "" || d.redrawn {
-		return false, d.failed(task.ErrUnroutable)
+		return false, d.failed(err)
 	}
 	d.redrawn = true
-	d.channel.session.forget(d.publishing)
+	d.channel.session.forget(d.publishing, d.sent)
 	return true, nil
 }
 

@@ -1,0 +1,158 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// TestNode hurts a whole node, one way after the other.
+func TestNode(t *testing.T) {
+	n := ownNode(t)
+	t.Run("graceful restart", func(t *testing.T) {
+		outage(t, n, func() {
+			n.ctl("stop_app")
+			n.ctl("start_app")
+		})
+	})
+	t.Run("kill -9", func(t *testing.T) {
+		outage(t, n, func() {
+			n.kill()
+			n.start()
+		})
+	})
+	t.Run("all connections closed", func(t *testing.T) {
+		outage(t, n, func() { n.ctl("close_all_connections", "test") })
+	})
+	t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
+}
+
+// outage publishes and consumes while the node is hurt. What is accepted runs, and all goes on soon
+// after the node is back. Calls wait it out.
+func outage(t *testing.T, n *node, hurt func()) {
+	w := newWorld(t, n.url)
+	transport := w.open(n.url)
+	in := w.consume(transport)
+	w.eventually("the consumer is ready", in.Ready)
+	var accepted sync.Map
+	var count atomic.Int64
+	stop := make(chan struct{})
+	var senders sync.WaitGroup
+	for s := range 4 {
+		senders.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+				}
+				body := fmt.Sprintf("%d.%d", s, i)
+				if err := transport.Publish(w.ctx, w.message(body)); err != nil {
+					t.Errorf("message %s: %v", body, err)
+					return
+				}
+				accepted.Store(body, true)
+				count.Add(1)
+			}
+		})
+	}
+	seen := make(map[string]int)
+	consumed := make(chan struct{})
+	var done atomic.Bool
+	go func() {
+		defer close(consumed)
+		for {
+			select {
+			case d := <-in.deliveries:
+				if err := in.Settle(w.ctx, d, task.Outcome{}); err != nil && !errors.Is(err, task.ErrStale) {
+					t.Error(err)
+				}
+				seen[string(d.Message.Body)]++
+			case <-w.ctx.Done():
+				return
+			case <-time.After(500 * time.Millisecond):
+				if done.Load() {
+					return
+				}
+			}
+		}
+	}()
+	w.eventually("messages are accepted", func() bool { return count.Load() > 200 })
+	hurt()
+	before := count.Load()
+	w.within(reconnect, "recovery", func() {
+		w.eventually("messages are accepted again", func() bool { return count.Load() > before+50 })
+		w.eventually("the consumer is ready again", in.Ready)
+	})
+	close(stop)
+	senders.Wait()
+	done.Store(true)
+	<-consumed
+	lost, repeated := 0, 0
+	accepted.Range(func(body, _ any) bool {
+		switch times := seen[body.(string)]; {
+		case times == 0:
+			lost++
+		default:
+			repeated += times - 1
+		}
+		return true
+	})
+	t.Logf("%d accepted, %d lost, %d came more than once", count.Load(), lost, repeated)
+	if lost > 0 {
+		t.Errorf("%d messages were accepted and lost", lost)
+	}
+}
+
+// While an alarm is on, calls end at their deadline and say that the broker is blocked; the
+// worker goes on.
+func memoryAlarm(t *testing.T, n *node) {
+	w := newWorld(t, n.url)
+	transport := w.open(n.url)
+	w.publish(transport, "1", "2")
+	in := w.consume(w.open(n.url))
+	first, second := in.next(), in.next()
+	n.ctl("set_vm_memory_high_watermark", "0.00001")
+	restored := false
+	restore := func() {
+		if !restored {
+			n.ctl("set_vm_memory_high_watermark", "0.4")
+			restored = true
+		}
+	}
+	defer restore()
+	publish := func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		w.within(1500*time.Millisecond, "a publish in an alarm", func() { err = transport.Publish(ctx, w.message("late")) })
+		return err
+	}
+	var err error
+	w.eventually("the broker blocks", func() bool {
+		err = publish(w.ctx)
+		return errors.Is(err, task.ErrBlocked)
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	// Now that it is known, nothing is sent any more, and so nothing is uncertain.
+	if err := publish(w.ctx); !errors.Is(err, task.ErrBlocked) || errors.Is(err, task.ErrUnconfirmed) {
+		t.Errorf("got %v", err)
+	}
+	if !in.Ready() {
+		t.Error("the consumer is not ready")
+	}
+	in.ack(first)
+	waiting := make(chan error)
+	go func() { waiting <- transport.Publish(w.ctx, w.message("3")) }()
+	restore()
+	w.within(reconnect, "the end of the alarm", func() { w.check(<-waiting) })
+	in.ack(second)
+	w.within(10*time.Second, "closing", func() { w.check(transport.Close()) })
+}
