@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/sqlite"
 	"github.com/taskgen/taskgen/runtime/task"
@@ -98,4 +100,29 @@ func benchmarkDrain(b *testing.B, sync string, slots int) {
 	b.StopTimer()
 	_ = consumer.Close()
 	close(deliveries)
+}
+
+// BenchmarkAcrossProcesses is the way to a worker in another process and of its
+// result back.
+func BenchmarkAcrossProcesses(b *testing.B) {
+	for _, sync := range []string{"full", "normal"} {
+		b.Run(sync, func(b *testing.B) {
+			url := newURL(b) + "?sync=" + sync
+			start(b, "echo", url).line()
+			client := open(b, url)
+			times := make([]time.Duration, 0, b.N)
+			for b.Loop() {
+				begin := time.Now()
+				m := message("q")
+				publish(b, client, m)
+				if _, err := client.AwaitResult(within(b), m.ID); err != nil {
+					b.Fatal(err)
+				}
+				times = append(times, time.Since(begin))
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-µs")
+		})
+	}
 }

@@ -188,9 +188,17 @@ func classify(err error) failure {
 	return refused
 }
 
-func isIOError(err error) bool { return errors.Is(err, sqlite3.IOERR) }
+// isFull says whether the disk may be full. The driver doesn't always tell it
+// from other failures to write.
+func isFull(err error) bool {
+	return errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR_WRITE) || errors.Is(err, sqlite3.IOERR_SHMSIZE)
+}
 
-func isDiskFull(err error) bool { return errors.Is(err, sqlite3.FULL) }
+// isUncertain says whether a commit that failed so may have reached the disk
+// all the same. What was not written completely has not.
+func isUncertain(err error) bool {
+	return errors.Is(err, sqlite3.IOERR) && !isFull(err)
+}
 
 func isCorrupt(err error) bool {
 	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) || errors.As(err, new(*driverPanic))

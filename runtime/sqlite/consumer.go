@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
+
+// closePatience is how long closing a consumer waits until its messages are
+// given back. They are given back later anyway, or when the process ends.
+const closePatience = 5 * time.Second
 
 // A consumer is one [task.Consumer]. The writer leases for it; its goroutine
 // hands the messages to Deliver.
@@ -130,7 +135,7 @@ func (c *consumer) Ready() bool {
 	w := c.transport.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !c.stopped && !w.closed && w.doorbell.listed.Load() && w.obstacle.Load() == nil
+	return !c.stopped && !w.closed && w.doorbell.listed.Load() && !w.stuck.Load()
 }
 
 // Stop implements [task.Consumer]. What was leased and not delivered yet goes
@@ -175,7 +180,7 @@ func (c *consumer) giveBack() {
 // Close implements [task.Consumer].
 func (c *consumer) Close() error {
 	c.halt()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
 	err := c.Stop(ctx)
 	w := c.transport.writer

@@ -18,6 +18,9 @@ const (
 	// checkedSize is up to which size of the database opening it reads all of
 	// it to find damage.
 	checkedSize = 16 << 20
+	// diskReserve is how much of the disk stays free for settling; of a small
+	// disk it is a quarter.
+	diskReserve = 32 << 20
 )
 
 // A database is the open files: the database itself with a connection to write
@@ -64,27 +67,48 @@ func openDatabase(loc location) (_ *database, err error) {
 	if db.identity, err = os.Stat(db.path); err != nil {
 		return nil, err
 	}
+	syncFolder(filepath.Dir(db.path))
 	return db, db.writeLock.unlock()
 }
 
 func prepareFolder(loc location) error {
 	folder := filepath.Dir(loc.path)
-	_, err := os.Stat(folder)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	if err := os.MkdirAll(filepath.Join(locksFolder(loc.path), "w"), 0o777); err != nil {
-		return err
-	}
-	name, err := sharedFilesystem(folder)
+	there := existing(folder)
+	name, err := sharedFilesystem(there)
 	if err != nil {
 		return err
 	}
 	if name != "" {
 		return fmt.Errorf("it lies on a file system that other machines may share (%s), where locks don't reach every process: choose a folder on a local disk", name)
 	}
-	if loc.private && isNew {
+	if err := os.MkdirAll(filepath.Join(locksFolder(loc.path), "w"), 0o777); err != nil {
+		return err
+	}
+	if loc.private && there != folder {
 		return os.WriteFile(filepath.Join(folder, ".gitignore"), []byte("*\n"), 0o666)
 	}
 	return nil
+}
+
+// syncFolder makes sure that the new files are found again after a power
+// failure. Not every system can.
+func syncFolder(folder string) {
+	if f, err := os.Open(folder); err == nil {
+		_ = f.Sync()
+		_ = f.Close()
+	}
+}
+
+// existing returns the nearest folder upwards that exists.
+func existing(folder string) string {
+	for {
+		_, err := os.Stat(folder)
+		up := filepath.Dir(folder)
+		if !errors.Is(err, fs.ErrNotExist) || up == folder {
+			return folder
+		}
+		folder = up
+	}
 }
 
 func locksFolder(path string) string { return path + "-locks" }
@@ -158,6 +182,14 @@ func (db *database) read(do func(*conn) error) error {
 func (db *database) moved() bool {
 	there, err := os.Stat(db.path)
 	return err != nil || !os.SameFile(db.identity, there)
+}
+
+// lacksSpace says whether so little of the disk is left that no message may
+// come in any more, so that the workers can still take messages out: that
+// needs room for the write-ahead log.
+func (db *database) lacksSpace() bool {
+	free, total, err := diskSpace(filepath.Dir(db.path))
+	return err == nil && free < min(diskReserve, total/4)
 }
 
 // close closes the connections and drops the write lock. The caller holds the

@@ -31,3 +31,13 @@ func sharedFilesystem(folder string) (string, error) {
 	}
 	return sharedFilesystems[int64(uint32(fs.Type))], nil //nolint:unconvert // the type differs by architecture
 }
+
+// diskSpace returns how many bytes of the disk that holds folder are free for
+// this user, and how many there are.
+func diskSpace(folder string) (free, total uint64, err error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil {
+		return 0, 0, err
+	}
+	return fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize), nil
+}

@@ -2,5 +2,10 @@
 
 package sqlite
 
+import "errors"
+
 // sharedFilesystem can't tell here.
 func sharedFilesystem(string) (string, error) { return "", nil }
+
+// diskSpace can't tell here.
+func diskSpace(string) (free, total uint64, err error) { return 0, 0, errors.ErrUnsupported }

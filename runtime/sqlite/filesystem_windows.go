@@ -23,3 +23,14 @@ func sharedFilesystem(folder string) (string, error) {
 	}
 	return "", nil
 }
+
+// diskSpace returns how many bytes of the disk that holds folder are free for
+// this user, and how many there are.
+func diskSpace(folder string) (free, total uint64, err error) {
+	name, err := windows.UTF16PtrFromString(folder)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = windows.GetDiskFreeSpaceEx(name, &free, &total, nil)
+	return free, total, err
+}

@@ -148,11 +148,10 @@ type burial struct{ owner int64 }
 func (b *burial) apply(t *tx) error { return buryOwner(t, b.owner) }
 
 func buryOwner(t *tx, owner int64) error {
-	err := t.query(`UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`,
-		func(r row) error {
-			t.ready[r.int(0)] = true
-			return nil
-		}, t.now, owner)
+	err := t.query(sqlBury, func(r row) error {
+		t.ready[r.int(0)] = true
+		return nil
+	}, t.now, owner)
 	if err != nil {
 		return err
 	}
@@ -296,4 +295,7 @@ func (w *writer) owners() (map[int64]bool, error) {
 	return owners, err
 }
 
-const sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2`
+const (
+	sqlBury   = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
+	sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2`
+)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -61,6 +62,7 @@ func (e *expiry) apply(t *tx) (err error) {
 type vacuuming struct {
 	logPath string
 	more    bool
+	shrunk  bool // the file will be shorter once the log is emptied into it
 }
 
 func (v *vacuuming) apply(t *tx) error {
@@ -74,11 +76,11 @@ func (v *vacuuming) apply(t *tx) error {
 		return err
 	}
 	if free > vacuumStep && free > pages/4 {
-		v.more = true
+		v.more, v.shrunk = true, true
 		// Each row is one page that is gone.
-		return t.query(`PRAGMA incremental_vacuum(200)`, func(row) error { return nil })
+		return t.query(`PRAGMA incremental_vacuum(`+strconv.Itoa(vacuumStep)+`)`, func(row) error { return nil })
 	}
 	info, err := os.Stat(v.logPath)
-	t.checkpoint = err == nil && info.Size() > maxLog
+	t.checkpoint = v.shrunk || err == nil && info.Size() > maxLog
 	return nil
 }

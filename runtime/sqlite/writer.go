@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type writer struct {
 	doorbell *doorbell
 	// obstacle is why nothing can be written now, nil if nothing is known of any.
 	obstacle atomic.Pointer[error]
+	stuck    atomic.Bool               // the last transaction failed
 	db       atomic.Pointer[database] // nil while broken
 	log      atomic.Pointer[slog.Logger]
 
@@ -62,6 +64,7 @@ type writer struct {
 	lease   int64
 	backoff time.Duration
 	retryAt time.Time
+	full    bool // the disk
 }
 
 func newWriter(loc location, db *database, owner int64, bell *doorbell) *writer {
@@ -159,6 +162,7 @@ func (w *writer) turn() bool {
 	if time.Now().Before(w.retryAt) {
 		return false
 	}
+	w.checkSpace()
 	if !w.hasChanges() && !w.wantsLease() {
 		return false
 	}
@@ -185,10 +189,28 @@ func (w *writer) turn() bool {
 	return false
 }
 
+// checkSpace finds out whether messages may come in.
+func (w *writer) checkSpace() {
+	db := w.db.Load()
+	if w.full = db != nil && db.lacksSpace(); w.full {
+		w.hinder(fmt.Errorf("the disk of %s is full", db.path))
+	}
+}
+
 func (w *writer) hasChanges() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.queue) > 0
+	return slices.ContainsFunc(w.queue, w.mayEnter)
+}
+
+// mayEnter says whether a change can be written now. On a full disk no message
+// comes in.
+func (w *writer) mayEnter(p *pending) bool {
+	if !w.full {
+		return true
+	}
+	_, isMessage := p.change.(*insertion)
+	return !isMessage
 }
 
 // take moves the changes of the next transaction out of the queue.
@@ -196,15 +218,27 @@ func (w *writer) take() []*pending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), maxBatch)
-	batch := make([]*pending, 0, n)
+	if w.full {
+		n = len(w.queue) // to find those behind the messages
+	}
+	batch := make([]*pending, 0, min(n, maxBatch))
+	var kept []*pending
 	for _, p := range w.queue[:n] {
-		if p.enter() {
+		switch {
+		case len(batch) == maxBatch || !w.mayEnter(p):
+			if p.state.Load() == waiting {
+				kept = append(kept, p)
+			}
+		case p.enter():
 			batch = append(batch, p)
 		}
 	}
 	clear(w.queue[:n])
 	if w.queue = w.queue[n:]; len(w.queue) == 0 {
 		w.queue = nil
+	}
+	if kept != nil {
+		w.queue = append(kept, w.queue...)
 	}
 	return batch
 }
@@ -301,7 +335,8 @@ func (w *writer) discard(db *database) {
 // clear notes that the database works.
 func (w *writer) clear() {
 	w.backoff, w.retryAt = 0, time.Time{}
-	if w.obstacle.Swap(nil) != nil {
+	w.stuck.Store(false)
+	if !w.full && w.obstacle.Swap(nil) != nil {
 		w.logger().Info("the database can be written again", "path", w.location.path)
 	}
 }
@@ -315,14 +350,17 @@ func (w *writer) hinder(err error) {
 
 // block makes the writer wait before it tries again.
 func (w *writer) block(err error) {
-	w.hinder(explainBlocked(w.location.path, err))
+	w.stuck.Store(true)
+	w.hinder(w.explainBlocked(err))
 	w.backoff = min(max(2*w.backoff, minBackoff), maxBackoff)
 	w.retryAt = time.Now().Add(w.backoff)
 }
 
-func explainBlocked(path string, err error) error {
+func (w *writer) explainBlocked(err error) error {
+	path := w.location.path
+	db := w.db.Load()
 	switch {
-	case isDiskFull(err):
+	case isFull(err) && db != nil && db.lacksSpace():
 		return fmt.Errorf("the disk of %s is full: %w", path, err)
 	case isLocked(err):
 		return fmt.Errorf("another program keeps %s locked: %w", path, err)
@@ -337,6 +375,7 @@ func (w *writer) breakDown(batch []*pending, err error) {
 		err = explainOpen(w.location.path, err)
 		w.discard(db)
 	}
+	w.stuck.Store(true)
 	w.hinder(err)
 	w.failAll(batch, err)
 	w.retryAt = time.Now().Add(maxBackoff)
@@ -368,7 +407,7 @@ func (w *writer) process(db *database, batch []*pending) error {
 		// One change can't be carried out. Find out which, and spare the others.
 		err = w.transact(db, batch, true)
 	}
-	if !isDiskFull(err) {
+	if !isFull(err) {
 		return err
 	}
 	// Shorter logs leave room; and what settles a delivery, or is small, may
@@ -416,7 +455,7 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 		return err
 	}
 	if _, err := t.exec(`COMMIT`); err != nil {
-		if isIOError(err) { // the log may hold the commit all the same
+		if isUncertain(err) { // the log may hold the commit all the same
 			for _, p := range batch {
 				p.uncertain.Store(&err)
 			}

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestQueryPlans keeps the statements that run all the time on their indexes:
+// none may look at rows that it doesn't need, or sort.
+func TestQueryPlans(t *testing.T) {
+	t.Parallel()
+	db, err := openDatabase(location{path: filepath.Join(t.TempDir(), "queue.db"), sync: syncNormal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.close()
+	for _, test := range []struct {
+		sql  string
+		args int
+		want []string
+	}{
+		{sqlLease, 5, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)", "SEARCH msg USING INTEGER PRIMARY KEY"}},
+		{sqlPromote, 1, []string{"SEARCH msg USING COVERING INDEX msg_delayed (at<?)"}},
+		{sqlNextDue, 0, []string{"SEARCH msg USING COVERING INDEX msg_delayed"}},
+		{sqlAck, 3, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},
+		{sqlAckBody, 1, []string{"SEARCH body USING INTEGER PRIMARY KEY"}},
+		{sqlGiveBack, 5, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},
+		{sqlPark, 4, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},
+		{sqlBury, 2, []string{"SEARCH msg USING COVERING INDEX msg_leased (owner=?)"}},
+		{sqlOwners, 0, []string{"SCAN proc", "SCAN msg USING COVERING INDEX msg_leased"}},
+		{sqlResult, 2, []string{"SEARCH result USING PRIMARY KEY (task_id=?)"}},
+		{sqlExpire, 2, []string{"SEARCH result USING COVERING INDEX result_expires (expires<?)", "SEARCH result USING PRIMARY KEY"}},
+		{sqlPurge, 3, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)"}},
+	} {
+		var plan strings.Builder
+		err := db.writer.query("EXPLAIN QUERY PLAN "+test.sql, func(r row) error {
+			plan.WriteString(r.text(3) + "\n")
+			return nil
+		}, make([]any, test.args)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(plan.String(), want) {
+				t.Errorf("%s\nhas the plan\n%s\nwithout %q", test.sql, &plan, want)
+			}
+		}
+		for _, bad := range []string{"SCAN msg\n", "SCAN body\n", "SCAN result\n", "USE TEMP B-TREE FOR ORDER BY"} {
+			if strings.Contains(plan.String(), bad) {
+				t.Errorf("%s\nhas the plan\n%s", test.sql, &plan)
+			}
+		}
+	}
+}
