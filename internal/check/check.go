@@ -103,6 +103,7 @@ func (r *Result) check(ctx context.Context, checkers []*checker) error {
 	}
 	r.typeErrors(found.Errors, checkers)
 	for _, c := range checkers {
+		c.foreignErrors, c.explained = found.Foreign, len(found.Errors) > 0
 		p := c.finish(found.Signatures)
 		r.Diagnostics = append(r.Diagnostics, c.diags...)
 		switch {

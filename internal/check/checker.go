@@ -26,6 +26,10 @@ type checker struct {
 	values *values
 	// incomplete: some type could not be told, which is an error of its own.
 	incomplete bool
+	// foreignErrors are type errors in source that is not the user's.
+	foreignErrors []load.Error
+	// explained: type errors in source of the user's have been reported.
+	explained bool
 }
 
 // task is a task in the making.

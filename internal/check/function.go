@@ -280,8 +280,7 @@ func shown(name string, i int) string {
 
 func invalid(t types.Type) bool { return strings.Contains(types.TypeString(t, nil), "invalid type") }
 
-// unknown takes note of an invalid type. Type C.x is reported here, every other
-// one has been.
+// unknown takes note of an invalid type, and reports it unless that has been done.
 func (c *checker) unknown(t *task, pos token.Pos) {
 	c.incomplete = true
 	usesC := false
@@ -293,8 +292,15 @@ func (c *checker) unknown(t *task, pos token.Pos) {
 		}
 		return true
 	})
-	if usesC {
+	switch {
+	case c.explained:
+	case usesC:
 		c.errorf(pos, "task %s: a type of C can't travel: convert it to one of Go", t.model.Func)
+	case len(c.foreignErrors) > 0:
+		d := c.errorf(pos, "task %s: the type here can't be told, as a package that it comes from has errors", t.model.Func)
+		d.Relate(c.w.Position(c.foreignErrors[0].Pos), "%s", c.foreignErrors[0].Message)
+	default:
+		c.errorf(pos, "task %s: the type here can't be told", t.model.Func)
 	}
 }
 

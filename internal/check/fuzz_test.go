@@ -41,6 +41,7 @@ func FuzzPackages(f *testing.F) {
 		"type I interface{ ~int | string }\n//task:define\nfunc f(i I, j interface{ comparable }) {}",
 		"//line /etc/passwd:1\n//task:define\nfunc f(c chan int) {}",
 		"//task:define\nfunc f(a struct{ A int \"json:\\\"*/\\u202e\\\"\" }) {}",
+		"/*line 0:1*/*task:0",
 		"/*line x.go:1:1*/ //task:queue x\nfunc f() {}",
 		"import . \"unsafe\"\n//task:define\nfunc f(p Pointer, n [Sizeof(0)]int) {}",
 		"import \"C\"\n//task:define\nfunc f(p C.int) {}",

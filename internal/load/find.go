@@ -26,9 +26,10 @@ func marked(src []byte) bool {
 	return (bytes.Contains(src, []byte("ask")) || bytes.Contains(src, []byte("ASK"))) && marker.Match(src)
 }
 
-// find returns the directories that match the patterns and hold directives or a
-// generated file, sorted.
-func (w *Workspace) find(patterns []string) ([]string, error) {
+// Find returns the directories that match the patterns and may declare tasks or
+// hold a generated file, sorted. It looks at the text of all files, and is all
+// that has to be done in a directory that the cache knows.
+func (w *Workspace) Find(patterns []string) ([]string, error) {
 	if len(patterns) == 0 {
 		patterns = []string{"."}
 	}

@@ -2,12 +2,13 @@
 // of their tasks, and nothing else: code that doesn't compile yet, or
 // depends on what is about to be generated, does not disturb it.
 //
-// The packages are read as syntax. From it a slice is cut: the signatures of
-// the tasks and the types they lead to, through all packages whose source is at
-// hand (those of the module, its workspace and its vendor directory). Only what the slice
-// imports from elsewhere is loaded by the go command, in one call for all
-// packages, and only the slice is type-checked. See docs/architecture.md for
-// what that costs and what the alternatives do.
+// Packages are read as syntax. From it a slice is cut: the signatures of the
+// tasks and the types that they lead to, through all packages, without function
+// bodies and whatever else makes no difference to how a value travels. The go
+// command is asked once where the packages are that are not in the module, its
+// workspace or its vendor directory; it compiles nothing. Only the slice
+// is type-checked. So a cold build cache, a heavy dependency and a dependency's
+// export data in a new format cost nothing; what the alternatives cost is in docs/architecture.md.
 package load
 
 import (
@@ -65,11 +66,6 @@ func (w *Workspace) Fset() *token.FileSet { return w.fset }
 
 // Position is where pos is in the files as they are, whatever //line comments say.
 func (w *Workspace) Position(pos token.Pos) token.Position { return w.fset.PositionFor(pos, false) }
-
-// Find returns the directories that match patterns and may declare tasks or hold a
-// generated file, sorted. It looks at the text of all files, and is all that
-// has to be done in a directory that the cache knows.
-func (w *Workspace) Find(patterns []string) ([]string, error) { return w.find(patterns) }
 
 // Package reads the package in a directory that Find returned.
 func (w *Workspace) Package(dir string) (*Source, error) {

@@ -12,19 +12,16 @@ import (
 
 // slice is the smallest piece of the source from which the types of some
 // signatures can be told. It errs on the side of too much.
+//
+// It is cut twice: once through the source at hand, to learn which packages
+// have to be found, and again when it is known where they are.
 type slice struct {
 	w     *Workspace
 	parts map[*Source]*part
 	queue []step
-	// external are the import paths that are not ours to read.
-	external map[string]bool
-	// allImports takes every import of a file whose name is not written down, in
-	// case that the guess at a name was wrong.
-	allImports bool
-	// guessed says that allImports would make a difference.
-	guessed bool
-	// allMethods: types are instantiated, so that methods may matter.
-	allMethods bool
+	// wanted are the import paths that have to be found, listed what was; nil the first time.
+	wanted map[string]bool
+	listed map[string]*listed
 }
 
 // part is what a slice has of one package.
@@ -32,8 +29,6 @@ type part struct {
 	decls   map[*decl]bool
 	bodies  map[*File][]ast.Decl
 	imports map[*File]map[*ast.ImportSpec]bool
-	methods map[*method]bool
-	types   map[string]bool
 }
 
 // step is a piece of syntax whose references are still to be followed.
@@ -49,7 +44,6 @@ func (s *slice) part(source *Source) *part {
 		p = &part{
 			decls: map[*decl]bool{}, bodies: map[*File][]ast.Decl{},
 			imports: map[*File]map[*ast.ImportSpec]bool{},
-			methods: map[*method]bool{}, types: map[string]bool{},
 		}
 		s.parts[source] = p
 	}
@@ -72,20 +66,10 @@ func (s *slice) add(source *Source, file *File, d ast.Decl) {
 
 // close follows all references.
 func (s *slice) close() {
-	for {
-		for len(s.queue) > 0 {
-			next := s.queue[len(s.queue)-1]
-			s.queue = s.queue[:len(s.queue)-1]
-			s.follow(next)
-		}
-		for source, p := range s.parts {
-			for name := range p.types {
-				s.takeMethods(source, p, name)
-			}
-		}
-		if len(s.queue) == 0 {
-			return
-		}
+	for len(s.queue) > 0 {
+		next := s.queue[len(s.queue)-1]
+		s.queue = s.queue[:len(s.queue)-1]
+		s.follow(next)
 	}
 }
 
@@ -102,8 +86,12 @@ func (s *slice) demand(source *Source, name string) bool {
 	p.decls[d] = true
 	switch node := d.node.(type) {
 	case *ast.TypeSpec:
-		p.types[name] = true
 		s.add(source, d.file, &ast.GenDecl{TokPos: node.Pos(), Tok: token.TYPE, Specs: []ast.Spec{slim(node)}})
+		for _, m := range source.methods[name] {
+			if slices.Contains(deciding, m.decl.Name.Name) {
+				s.add(source, m.file, hollow(m.decl))
+			}
+		}
 	case *ast.FuncDecl:
 		s.add(source, d.file, hollow(node))
 	case *ast.GenDecl:
@@ -126,41 +114,53 @@ var deciding = []string{
 	"Error", // makes an error of what should be a result
 }
 
-func (s *slice) takeMethods(source *Source, p *part, typ string) {
-	for _, m := range source.methods[typ] {
-		if !p.methods[m] && (s.allMethods || slices.Contains(deciding, m.decl.Name.Name)) {
-			p.methods[m] = true
-			s.add(source, m.file, hollow(m.decl))
-		}
-	}
-}
-
 // hollow is a function without what it does.
 func hollow(f *ast.FuncDecl) *ast.FuncDecl {
 	return &ast.FuncDecl{Recv: f.Recv, Name: f.Name, Type: f.Type, Body: &ast.BlockStmt{Lbrace: f.Type.End(), Rbrace: f.Type.End()}}
 }
 
-// slim is a struct type without the types of unexported fields: they don't
-// travel, and are likely to be heavy (a database, a client).
+// slim is a type without what makes no difference to how its values travel,
+// and is likely to be heavy: the types of unexported fields (a database, a client), and
+// those in the signatures of functions and of an interface's methods.
 func slim(spec *ast.TypeSpec) *ast.TypeSpec {
-	structType, ok := spec.Type.(*ast.StructType)
-	if !ok {
-		return spec
-	}
-	var fields []*ast.Field
-	for _, field := range structType.Fields.List {
-		if len(field.Names) > 0 && !slices.ContainsFunc(field.Names, (*ast.Ident).IsExported) {
-			empty := &ast.StructType{Struct: field.Type.Pos(), Fields: &ast.FieldList{Opening: field.Type.Pos(), Closing: field.Type.Pos()}}
-			field = &ast.Field{Names: field.Names, Type: empty, Tag: field.Tag}
-		}
-		fields = append(fields, field)
-	}
 	copied := *spec
-	copied.Type = &ast.StructType{
-		Struct: structType.Struct, Incomplete: structType.Incomplete,
-		Fields: &ast.FieldList{Opening: structType.Fields.Opening, List: fields, Closing: structType.Fields.Closing},
+	switch t := spec.Type.(type) {
+	case *ast.StructType:
+		fields := &ast.FieldList{Opening: t.Fields.Opening, Closing: t.Fields.Closing}
+		for _, field := range t.Fields.List {
+			fields.List = append(fields.List, slimField(field))
+		}
+		copied.Type = &ast.StructType{Struct: t.Struct, Incomplete: t.Incomplete, Fields: fields}
+	case *ast.InterfaceType:
+		methods := &ast.FieldList{Opening: t.Methods.Opening, Closing: t.Methods.Closing}
+		for _, method := range t.Methods.List {
+			if _, ok := method.Type.(*ast.FuncType); ok {
+				methods.List = append(methods.List, &ast.Field{Names: method.Names, Type: emptyFunc(method.Type.Pos())})
+			}
+		}
+		if len(methods.List) > 0 { // else it is nothing but what it embeds
+			copied.Type = &ast.InterfaceType{Interface: t.Interface, Incomplete: t.Incomplete, Methods: methods}
+		}
+	case *ast.FuncType:
+		copied.Type = emptyFunc(t.Pos())
 	}
 	return &copied
+}
+
+func slimField(field *ast.Field) *ast.Field {
+	pos := field.Type.Pos()
+	if len(field.Names) > 0 && !slices.ContainsFunc(field.Names, (*ast.Ident).IsExported) {
+		empty := &ast.StructType{Struct: pos, Fields: &ast.FieldList{Opening: pos, Closing: pos}}
+		return &ast.Field{Names: field.Names, Type: empty, Tag: field.Tag}
+	}
+	if _, ok := field.Type.(*ast.FuncType); ok {
+		return &ast.Field{Names: field.Names, Type: emptyFunc(pos), Tag: field.Tag}
+	}
+	return field
+}
+
+func emptyFunc(pos token.Pos) *ast.FuncType {
+	return &ast.FuncType{Func: pos, Params: &ast.FieldList{Opening: pos, Closing: pos}}
 }
 
 // follow takes what a piece of syntax refers to.
@@ -185,14 +185,12 @@ func (s *slice) follow(at step) {
 		case *ast.Field: // names are not references
 			return walk(n.Type)
 		case *ast.FuncDecl:
-			s.allMethods = s.allMethods || n.Type.TypeParams != nil
 			if n.Recv != nil {
 				walk(n.Recv)
 			}
 			return walk(n.Type)
 		case *ast.TypeSpec:
 			if n.TypeParams != nil {
-				s.allMethods = true
 				walk(n.TypeParams)
 			}
 			return walk(n.Type)
@@ -204,8 +202,6 @@ func (s *slice) follow(at step) {
 				walk(v)
 			}
 			return false
-		case *ast.IndexExpr, *ast.IndexListExpr:
-			s.allMethods = true
 		case *ast.Ident:
 			if !s.demand(at.source, n.Name) && types.Universe.Lookup(n.Name) == nil {
 				s.dotted(at, n.Name)
@@ -217,44 +213,34 @@ func (s *slice) follow(at step) {
 }
 
 // qualified takes pkg.name. The name of a package that is imported without one is
-// known only once the package is read, so the likely ones come first.
+// known only once the package is found; until then all that may be it are wanted.
 func (s *slice) qualified(at step, qualifier, name string) {
-	var found, unlikely []*ast.ImportSpec
-	certain := false
+	var found, likely, rest []*ast.ImportSpec
 	for _, spec := range at.file.AST.Imports {
 		importPath := importPathOf(spec)
 		switch {
 		case spec.Name != nil:
 			if spec.Name.Name == qualifier {
-				found, certain = append(found, spec), true
-			}
-		case importPath == "C":
-			if qualifier == "C" {
-				found, certain = append(found, spec), true
-			}
-		case !slices.Contains(likelyNames(importPath), qualifier):
-			if !standard(importPath) {
-				unlikely = append(unlikely, spec)
-			}
-		default:
-			source := s.source(at.source, importPath)
-			if source == nil || source.Name == qualifier {
 				found = append(found, spec)
-				certain = certain || source != nil || standard(importPath)
 			}
+		case importPath == "C" || importPath == "unsafe":
+			if importPath == qualifier {
+				found = append(found, spec)
+			}
+		case slices.Contains(likelyNames(importPath), qualifier):
+			likely = append(likely, spec)
+		case !standard(importPath):
+			rest = append(rest, spec)
 		}
 	}
-	if !certain {
-		for _, spec := range unlikely {
-			switch source := s.source(at.source, importPathOf(spec)); {
-			case source != nil && source.Name == qualifier:
-				found = append(found, spec)
-			case source == nil && (len(found) == 0 || s.allImports):
-				found = append(found, spec)
-			case source == nil:
-				s.guessed = true
-			}
-		}
+	if len(found) == 0 {
+		found = s.byName(at, qualifier, likely)
+	}
+	if len(found) == 0 {
+		found = s.byName(at, qualifier, rest)
+	}
+	if len(found) == 0 {
+		found = likely // missing packages, whose errors are to be seen
 	}
 	for _, spec := range found {
 		s.take(at, spec)
@@ -262,6 +248,19 @@ func (s *slice) qualified(at step, qualifier, name string) {
 			s.demand(source, name)
 		}
 	}
+}
+
+// byName returns the imports whose packages have a name.
+func (s *slice) byName(at step, name string, specs []*ast.ImportSpec) (found []*ast.ImportSpec) {
+	for _, spec := range specs {
+		importPath := importPathOf(spec)
+		if source := s.source(at.source, importPath); source == nil {
+			s.wanted[importPath] = true
+		} else if source.Name == name {
+			found = append(found, spec)
+		}
+	}
+	return found
 }
 
 // dotted takes a name that must come from a dot import.
@@ -287,12 +286,30 @@ func (s *slice) take(at step, spec *ast.ImportSpec) {
 	}
 	p.imports[at.file][spec] = true
 	if importPath := importPathOf(spec); s.source(at.source, importPath) == nil && importPath != "unsafe" && importPath != "C" {
-		s.external[importPath] = true
+		s.wanted[importPath] = true
 	}
 }
 
-// source returns an imported package if its source is ours to read.
+// source returns an imported package, or nil if it is not known (yet) where it is.
 func (s *slice) source(from *Source, importPath string) *Source {
+	if !from.foreign {
+		if source := s.w.local(from, importPath); source != nil {
+			return source
+		}
+	}
+	if real := from.importMap[importPath]; real != "" {
+		importPath = real
+	}
+	l := s.listed[importPath]
+	if l == nil || len(l.GoFiles)+len(l.CgoFiles) == 0 {
+		return nil
+	}
+	return s.w.external(l)
+}
+
+// local returns an imported package of the module, its workspace, or its vendor
+// directory, or nil.
+func (w *Workspace) local(from *Source, importPath string) *Source {
 	if source, ok := from.imports[importPath]; ok {
 		return source
 	}
@@ -301,7 +318,7 @@ func (s *slice) source(from *Source, importPath string) *Source {
 		return nil
 	}
 	from.inputs.Dirs = append(from.inputs.Dirs, dir) // whether or not it is there
-	source, err := s.w.source(from.module, importPath, dir, false)
+	source, err := w.source(from.module, importPath, dir, false)
 	if err != nil || len(source.Files) == 0 {
 		source = nil
 	}
@@ -312,12 +329,11 @@ func (s *slice) source(from *Source, importPath string) *Source {
 // Imported returns the package that a file knows by a name, if its source is
 // ours to read.
 func (w *Workspace) Imported(s *Source, f *File, name string) *Source {
-	lookup := &slice{w: w}
 	for _, spec := range f.AST.Imports {
 		if spec.Name != nil && spec.Name.Name != name {
 			continue
 		}
-		if imported := lookup.source(s, importPathOf(spec)); imported != nil && (spec.Name != nil || imported.Name == name) {
+		if imported := w.local(s, importPathOf(spec)); imported != nil && (spec.Name != nil || imported.Name == name) {
 			return imported
 		}
 	}

@@ -31,8 +31,11 @@ type Source struct {
 	module  *module
 	decls   map[string]*decl
 	methods map[string][]*method // by receiver type
-	imports map[string]*Source   // by path, as far as asked for; nil: not ours to read
-	inputs  cache.Inputs
+	imports map[string]*Source   // by path, as far as asked for; nil: not at hand
+	// foreign: found by the go command. importMap is listed.ImportMap.
+	foreign   bool
+	importMap map[string]string
+	inputs    cache.Inputs
 }
 
 // File is one source file.
@@ -166,6 +169,10 @@ func (f *File) parse(fset *token.FileSet) {
 	if !errors.As(err, &f.Errors) {
 		f.Errors = scanner.ErrorList{{Pos: token.Position{Filename: f.Path, Line: 1, Column: 1}, Msg: err.Error()}}
 	}
+	file := fset.File(f.AST.FileStart)
+	for _, e := range f.Errors {
+		e.Pos = file.PositionFor(file.Pos(e.Pos.Offset), false) // whatever //line comments say
+	}
 	f.salvage(fset)
 }
 
@@ -183,7 +190,7 @@ func (s *Source) index(f *File) {
 			case d.Recv == nil && d.Name.Name != "init":
 				add(d.Name, d)
 			case d.Recv != nil:
-				name := Receiver(d)
+				name := receiver(d)
 				s.methods[name] = append(s.methods[name], &method{f, d})
 			}
 		case *ast.GenDecl:
@@ -205,8 +212,8 @@ func (s *Source) index(f *File) {
 	}
 }
 
-// Receiver is the name of a method's receiver type.
-func Receiver(f *ast.FuncDecl) string {
+// receiver is the name of a method's receiver type.
+func receiver(f *ast.FuncDecl) string {
 	if f.Recv == nil || len(f.Recv.List) == 0 {
 		return ""
 	}
@@ -277,16 +284,6 @@ func (s *Source) Taken() map[string]token.Pos {
 		}
 	}
 	return taken
-}
-
-// clash returns a file whose package clause differs from that of the others.
-func (s *Source) clash() *File {
-	for _, f := range s.Files {
-		if name := f.AST.Name.Name; name != s.Name && name != "documentation" && name != "_" {
-			return f
-		}
-	}
-	return nil
 }
 
 // importPathOf is the unquoted path of an import.

@@ -30,6 +30,9 @@ type Types struct {
 	// Errors are what is wrong with the signatures and the types that they lead
 	// to, as far as it is written in source of ours.
 	Errors []Error
+	// Foreign are errors in other source, which matter only where a type
+	// could not be told for them.
+	Foreign []Error
 }
 
 // Error is a type error.
@@ -52,24 +55,41 @@ func (w *Workspace) Types(ctx context.Context, requests []Request) (*Types, erro
 		byRoot[r.Source.module.root] = append(byRoot[r.Source.module.root], r)
 	}
 	for root, group := range byRoot {
-		result, guessed, err := w.check(ctx, root, group, false)
-		if err == nil && len(result.Errors) > 0 && guessed {
-			result, _, err = w.check(ctx, root, group, true)
-		}
-		if err != nil {
+		if err := w.check(ctx, root, group, answer); err != nil {
 			return nil, err
 		}
-		for decl, sig := range result.Signatures {
-			answer.Signatures[decl] = sig
-		}
-		answer.Errors = append(answer.Errors, result.Errors...)
 	}
 	return answer, nil
 }
 
 // check answers requests of one module or workspace.
-func (w *Workspace) check(ctx context.Context, root string, requests []Request, allImports bool) (*Types, bool, error) {
-	s := &slice{w: w, parts: map[*Source]*part{}, external: map[string]bool{}, allImports: allImports}
+func (w *Workspace) check(ctx context.Context, root string, requests []Request, answer *Types) error {
+	found, err := w.list(ctx, root, w.cut(requests, nil).wanted)
+	if err != nil {
+		return err
+	}
+	c := &checker{
+		w: w, slice: w.cut(requests, found),
+		done: map[*Source]*types.Package{},
+		info: types.Info{Types: map[ast.Expr]types.TypeAndValue{}},
+		out:  answer,
+	}
+	for _, r := range requests {
+		if _, err := c.source(r.Source); err != nil {
+			return err
+		}
+		for _, f := range r.Funcs {
+			if sig, ok := c.info.Types[f.Decl.Type].Type.(*types.Signature); ok {
+				answer.Signatures[f.Decl] = sig
+			}
+		}
+	}
+	return nil
+}
+
+// cut cuts the slice of all requests.
+func (w *Workspace) cut(requests []Request, found map[string]*listed) *slice {
+	s := &slice{w: w, parts: map[*Source]*part{}, wanted: map[string]bool{}, listed: found}
 	for _, r := range requests {
 		s.part(r.Source)
 		for _, f := range r.Funcs {
@@ -77,48 +97,26 @@ func (w *Workspace) check(ctx context.Context, root string, requests []Request, 
 		}
 	}
 	s.close()
-	found, failed, err := w.external(ctx, root, s.external)
-	if err != nil {
-		return nil, false, err
-	}
-	c := &checker{
-		w: w, slice: s, found: found, failed: failed,
-		own:  map[*Source]*types.Package{},
-		info: types.Info{Types: map[ast.Expr]types.TypeAndValue{}},
-		out:  &Types{Signatures: map[*ast.FuncDecl]*types.Signature{}},
-	}
-	for _, r := range requests {
-		if _, err := c.source(r.Source); err != nil {
-			return nil, false, err
-		}
-		for _, f := range r.Funcs {
-			if sig, ok := c.info.Types[f.Decl.Type].Type.(*types.Signature); ok {
-				c.out.Signatures[f.Decl] = sig
-			}
-		}
-	}
-	return c.out, s.guessed, nil
+	return s
 }
 
 // checker type-checks the packages of a slice, imported ones first.
 type checker struct {
-	w      *Workspace
-	slice  *slice
-	found  map[string]*types.Package
-	failed map[string]error
-	own    map[*Source]*types.Package // nil while at it
-	info   types.Info
-	out    *Types
+	w     *Workspace
+	slice *slice
+	done  map[*Source]*types.Package // nil while at it
+	info  types.Info
+	out   *Types
 }
 
 func (c *checker) source(s *Source) (p *types.Package, err error) {
-	if p, ok := c.own[s]; ok {
+	if p, ok := c.done[s]; ok {
 		if p == nil {
 			return nil, errors.New("import cycle")
 		}
 		return p, nil
 	}
-	c.own[s] = nil
+	c.done[s] = nil
 	// The type checker sees code that no compiler has seen.
 	defer func() {
 		if r := recover(); r != nil {
@@ -136,12 +134,19 @@ func (c *checker) source(s *Source) (p *types.Package, err error) {
 		},
 	}
 	p, _ = config.Check(s.Path, c.w.fset, c.slice.files(s), &c.info)
-	c.own[s] = p
+	c.done[s] = p
 	return p, nil
 }
 
 // report notes an error. A message that begins with a tab belongs to the one before.
 func (c *checker) report(s *Source, e types.Error) {
+	if strings.Contains(e.Msg, " does not satisfy ") {
+		return // most methods are not in the slice; the compiler will tell
+	}
+	if s.foreign {
+		c.out.Foreign = append(c.out.Foreign, Error{Pos: e.Pos, Message: e.Msg})
+		return
+	}
 	if text, ok := strings.CutPrefix(e.Msg, "\t"); ok {
 		if n := len(c.out.Errors); n > 0 {
 			last := &c.out.Errors[n-1]
@@ -185,11 +190,5 @@ func (i importer) Import(path string) (*types.Package, error) {
 	if s := i.slice.source(i.from, path); s != nil {
 		return i.source(s)
 	}
-	if p := i.found[path]; p != nil {
-		return p, nil
-	}
-	if err := i.failed[path]; err != nil {
-		return nil, err
-	}
-	return nil, errors.New("not found")
+	return nil, i.slice.listed[path].reason()
 }

@@ -1,0 +1,105 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// listed is what the go command says of a package: where its files are.
+type listed struct {
+	ImportPath, Dir, Name string
+	GoFiles, CgoFiles     []string
+	// ImportMap leads from a path in an import to the package's real one, where
+	// they differ: what the standard library vendors.
+	ImportMap map[string]string
+	Error     *struct{ Err string }
+}
+
+// list finds packages outside of the source at hand, and all that they import. It
+// compiles nothing, so a cold build cache makes little difference.
+func (w *Workspace) list(ctx context.Context, root string, paths map[string]bool) (map[string]*listed, error) {
+	found := map[string]*listed{}
+	var patterns []string
+	for path := range paths {
+		if path == "" || path[0] == '-' || path[0] == '.' || strings.Contains(path, "...") || strings.ContainsAny(path, "=@ ") {
+			continue // not what an import can mean, but what a pattern could
+		}
+		patterns = append(patterns, path)
+	}
+	if len(patterns) == 0 {
+		return found, nil
+	}
+	slices.Sort(patterns)
+	args := append([]string{"list", "-e", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,Error"}, w.env.buildFlags()...)
+	cmd := exec.CommandContext(ctx, "go", append(append(args, "--"), patterns...)...)
+	cmd.Dir, cmd.Env = root, append(slices.Clip(w.env.vars), "PWD="+root)
+	out, err := cmd.Output()
+	if err != nil {
+		message := err.Error()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+			message = strings.TrimSpace(string(exit.Stderr))
+		}
+		return nil, fmt.Errorf("find the packages that task signatures mention: go list: %s", message)
+	}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := new(listed)
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			return found, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("read what go list says: %w", err)
+		}
+		found[p.ImportPath] = p
+	}
+}
+
+// reason is why a package can't be had.
+func (l *listed) reason() error {
+	if l == nil || l.Error == nil {
+		return errors.New("not found")
+	}
+	text, _, _ := strings.Cut(l.Error.Err, "\n")
+	return errors.New(text)
+}
+
+// external parses a listed package. Its files are no inputs, since their
+// content is pinned by go.sum or the toolchain's version.
+func (w *Workspace) external(l *listed) *Source {
+	if s := w.sources[l.Dir]; s != nil {
+		return s
+	}
+	s := &Source{
+		Path: l.ImportPath, Name: l.Name, Dir: l.Dir, importMap: l.ImportMap, foreign: true,
+		decls: map[string]*decl{}, methods: map[string][]*method{},
+	}
+	names := slices.Concat(l.GoFiles, l.CgoFiles)
+	files := make([]*File, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() {
+			path := filepath.Join(l.Dir, name)
+			f, _ := parser.ParseFile(w.fset, path, nil, parser.SkipObjectResolution) // as much of it as can be read
+			if f == nil {
+				f = &ast.File{Name: ast.NewIdent(l.Name)}
+			}
+			files[i] = &File{Path: path, AST: f}
+		})
+	}
+	group.Wait()
+	s.Files = files
+	for _, f := range files {
+		s.index(f)
+	}
+	w.sources[l.Dir] = s
+	return s
+}
