@@ -104,7 +104,7 @@ func (p *program) call(ctx context.Context, entry *task.Entry, arguments []byte,
 	if f.queue != "" {
 		options = append(options, task.Queue(f.queue))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.in+f.timeout, fmt.Errorf("no result in %s", f.in+f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.in+f.timeout, fmt.Errorf("gave up after %s", f.in+f.timeout))
 	defer cancel()
 	call, err := entry.Call(ctx, arguments, options...)
 	if err != nil {

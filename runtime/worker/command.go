@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +59,14 @@ func openBroker(ctx context.Context, flag string) (task.Transport, error) {
 		flag = os.Getenv(brokerVariable)
 	}
 	return broker.Transport(ctx, flag)
+}
+
+// patient is how long a command waits for a broker that is not there.
+const patient = 30 * time.Second
+
+// withPatience ends the context of a command that needs an answer of the broker.
+func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, patient, fmt.Errorf("gave up after %s", patient))
 }
 
 // withClient opens the broker for the time that do needs, with a client in its context.

@@ -140,7 +140,7 @@ func TestCallAndResult(t *testing.T) {
 	s.want(0, "\"from stdin\"\n", sent("users.echo"), "-broker", url, "call", "echo", "-")
 	s.want(1, "", sent("users.fail")+"worker: task example.com/app/users.fail ID failed: OverdrawnError: no money\n", "-broker", url, "call", "fail", `["no money", 1]`)
 	s.want(0, "", sent("users.quiet")+"not waiting: the task ignores its result\n", "-broker", url, "call", "quiet", `["", 0]`)
-	s.want(1, "", sent("users.echo")+"worker: no result in 1s: task ID waits or runs. Is a worker running for its queue?\n",
+	s.want(1, "", sent("users.echo")+"worker: gave up after 1s: task ID waits or runs. Is a worker running for its queue?\n",
 		"-broker", url, "call", "echo", `["", 0]`, "-queue", "nobody", "-timeout", "1s")
 	s.want(0, "\"later\"\n", sent("users.echo"), "-broker", url, "call", "echo", `["later", 0]`, "-in", "20ms")
 

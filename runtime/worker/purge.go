@@ -33,6 +33,8 @@ func (p *program) purgeCommand(url *string) *cobra.Command {
 				if !yes && !p.confirm(fmt.Sprintf("Delete all messages that wait in %s at %s?", strings.Join(queues, ", "), t)) {
 					return errors.New("nothing was deleted")
 				}
+				ctx, cancel := withPatience(ctx)
+				defer cancel()
 				return p.purge(ctx, t, queues)
 			})
 		},

@@ -26,6 +26,8 @@ func (p *program) resultCommand(url *string) *cobra.Command {
 				if t.ReplyTo() != "" {
 					return fmt.Errorf("%s keeps no results: each goes to the process that sent the task; send it with call, or use Call.Get in the program", t)
 				}
+				ctx, cancel := withPatience(ctx)
+				defer cancel()
 				stored, err := t.Result(ctx, args[0])
 				if err != nil {
 					return err
