@@ -214,19 +214,6 @@ func write(path string, data []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// Executable is the hash of the running program.
-func Executable() (string, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	return Sum(data), nil
-}
-
 // Dir is the directory of the user's caches for this program.
 func Dir() (string, error) {
 	dir, err := os.UserCacheDir()

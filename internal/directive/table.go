@@ -7,6 +7,7 @@ package directive
 import (
 	"errors"
 	"fmt"
+	"go/token"
 	"math"
 	"regexp"
 	"strconv"
@@ -217,7 +218,7 @@ var table = []Key{
 		apply: func(o *model.Options, value string) error {
 			o.Secret = nil
 			for _, name := range strings.Fields(value) {
-				if !identifier.MatchString(name) {
+				if !token.IsIdentifier(name) {
 					return fmt.Errorf("%q is no parameter name: it takes names with spaces between them", name)
 				}
 				o.Secret = append(o.Secret, name)
@@ -228,11 +229,10 @@ var table = []Key{
 }
 
 var (
-	plainName  = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
-	wireName   = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,255}$`)
-	rate       = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?$`)
-	identifier = regexp.MustCompile(`^[\pL_][\pL_\p{Nd}]*$`)
-	reference  = regexp.MustCompile(`\{([^{}]*)\}`)
+	plainName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+	wireName  = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,255}$`)
+	rate      = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?$`)
+	reference = regexp.MustCompile(`\{([^{}]*)\}`)
 )
 
 // lookup finds a row of the table.
@@ -257,7 +257,7 @@ func CheckName(name string) error {
 func RoutingParams(key string) ([]string, error) {
 	var names []string
 	for _, m := range reference.FindAllStringSubmatch(key, -1) {
-		if !identifier.MatchString(m[1]) {
+		if !token.IsIdentifier(m[1]) {
 			return nil, fmt.Errorf("%s: between the braces stands the name of a parameter", m[0])
 		}
 		names = append(names, m[1])
