@@ -24,12 +24,12 @@ type presence struct {
 	transport *Transport
 	owner     int64
 
-	arriving atomic.Bool // an arrival is on its way
+	arriving atomic.Bool            // an arrival is on its way
+	worker   atomic.Pointer[string] // the node name, nil: none
 	ended    sync.WaitGroup
 
 	mu       sync.Mutex
 	lock     *fileLock
-	worker   string
 	watching bool
 }
 
@@ -37,8 +37,8 @@ type presence struct {
 func (p *presence) appear(worker string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if worker != "" {
-		p.worker = worker
+	if worker != "" && p.worker.Swap(&worker) == nil && p.watching {
+		p.arrive() // for the name
 	}
 	if p.watching {
 		return nil
@@ -106,9 +106,14 @@ func (p *presence) vanish() {
 // arrive has the writer put this process into proc.
 func (p *presence) arrive() {
 	w := p.transport.writer
-	if p.arriving.CompareAndSwap(false, true) {
-		w.post(&arrival{presence: p, host: w.doorbell.host, port: w.doorbell.port(), worker: p.worker})
+	if !p.arriving.CompareAndSwap(false, true) {
+		return
 	}
+	a := &arrival{presence: p, host: w.doorbell.host, port: w.doorbell.port()}
+	if worker := p.worker.Load(); worker != nil {
+		a.worker = *worker
+	}
+	w.post(a)
 }
 
 func ownerPath(db *database, owner int64) string {

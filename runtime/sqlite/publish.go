@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -32,12 +33,14 @@ func (t *Transport) PublishMany(ctx context.Context, ms []*task.Message) []error
 		changes, index = append(changes, c), append(index, i)
 	}
 	failed := len(changes) < len(ms)
-	if len(changes) > 0 {
-		for j, err := range t.writer.doMany(ctx, changes) {
+	// One transaction at a time, so that other callers get their turn in between.
+	for chunk := range slices.Chunk(changes, maxBatch) {
+		for j, err := range t.writer.doMany(ctx, chunk) {
 			if err != nil {
 				errs[index[j]], failed = publishError(ms[index[j]], err), true
 			}
 		}
+		index = index[len(chunk):]
 	}
 	if !failed {
 		return nil

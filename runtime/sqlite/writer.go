@@ -29,6 +29,8 @@ const (
 	// is tried again.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = time.Second
+	// spaceInterval is how often the free space of the disk is looked up.
+	spaceInterval = 50 * time.Millisecond
 )
 
 // A writer is the goroutine of a process that writes to the database. Changes
@@ -41,7 +43,7 @@ type writer struct {
 	doorbell *doorbell
 	// obstacle is why nothing can be written now, nil if nothing is known of any.
 	obstacle atomic.Pointer[error]
-	stuck    atomic.Bool               // the last transaction failed
+	stuck    atomic.Bool              // the last transaction failed
 	db       atomic.Pointer[database] // nil while broken
 	log      atomic.Pointer[slog.Logger]
 
@@ -64,7 +66,9 @@ type writer struct {
 	lease   int64
 	backoff time.Duration
 	retryAt time.Time
-	full    bool // the disk
+
+	full     bool // the disk
+	measured time.Time
 }
 
 func newWriter(loc location, db *database, owner int64, bell *doorbell) *writer {
@@ -189,8 +193,12 @@ func (w *writer) turn() bool {
 	return false
 }
 
-// checkSpace finds out whether messages may come in.
+// checkSpace finds out, now and then, whether messages may come in.
 func (w *writer) checkSpace() {
+	if time.Since(w.measured) < spaceInterval {
+		return
+	}
+	w.measured = time.Now()
 	db := w.db.Load()
 	if w.full = db != nil && db.lacksSpace(); w.full {
 		w.hinder(fmt.Errorf("the disk of %s is full", db.path))
