@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -152,13 +153,16 @@ func guard(f func() error) (err error) {
 // What the decoder said is left out but for the type of its error, since it
 // may quote the value.
 func cannotDecode(p any, err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		got, _, _ := strings.Cut(wrong.Value, " ") // the number follows
+		return fmt.Errorf("does not fit into %s: want %s, got %s in %s", shapeOf(p).name, wrong.Type, got, wrong.Field)
+	}
 	return fmt.Errorf("does not fit into %s (%s)", shapeOf(p).name, errorType(err))
 }
 
 // cannotEncode is the error of a user's value that can't be encoded.
 func cannotEncode(p any, err error) error {
-	var unsupported *json.UnsupportedTypeError
-	if errors.As(err, &unsupported) {
+	if unsupported, ok := errors.AsType[*json.UnsupportedTypeError](err); ok {
 		return fmt.Errorf("%s can't be encoded: %w", shapeOf(p).name, unsupported)
 	}
 	return fmt.Errorf("%s can't be encoded (%s)", shapeOf(p).name, errorType(err))

@@ -127,8 +127,7 @@ func (s *treeSerializer) DecodeTree(data []byte) (tree any, err error) {
 // treeError keeps what an error of another's decoder says only if it is ours:
 // it may quote the data.
 func treeError(err error) error {
-	var ours *formatError
-	if errors.As(err, &ours) || errors.Is(err, errTooDeep) {
+	if _, ours := errors.AsType[*formatError](err); ours || errors.Is(err, errTooDeep) {
 		return err
 	}
 	return fmt.Errorf("not valid (%s)", errorType(err))

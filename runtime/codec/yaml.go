@@ -132,7 +132,7 @@ func parseYAML(data []byte) (any, error) {
 	}
 	// The parser takes some 200 bytes for each node, and a node takes at least
 	// one of these.
-	const most = 256 << 10
+	const most = 64 << 10
 	n := 0
 	for _, c := range data {
 		switch c {
