@@ -28,10 +28,10 @@ const (
 )
 
 // BenchmarkGenerate measures whole runs, from patterns to bytes, and fails
-// where a budget is exceeded. The first time it downloads the Kubernetes client.
+// where even the fastest is over its budget. The first time it downloads the Kubernetes client.
 func BenchmarkGenerate(b *testing.B) {
 	dir := heavyModule(b)
-	run := func(b *testing.B, config gen.Config) {
+	generate := func(b *testing.B, config gen.Config) {
 		b.Helper()
 		config.Dir = dir
 		out, err := gen.Generate(context.Background(), config)
@@ -47,42 +47,33 @@ func BenchmarkGenerate(b *testing.B) {
 			}
 		}
 	}
-	budget := func(b *testing.B, limit time.Duration) {
-		b.Helper()
-		if mean := b.Elapsed() / time.Duration(b.N); mean > limit {
-			b.Errorf("%v is over the budget of %v", mean, limit)
-		}
+	measure := func(name string, budget time.Duration, config func(b *testing.B) gen.Config) {
+		b.Run(name, func(b *testing.B) {
+			fastest := time.Hour
+			for b.Loop() {
+				b.StopTimer()
+				c := config(b)
+				b.StartTimer()
+				start := time.Now()
+				generate(b, c)
+				fastest = min(fastest, time.Since(start))
+			}
+			b.ReportMetric(fastest.Seconds(), "fastest-s")
+			if fastest > budget { // the mean says more of what else the machine does
+				b.Errorf("the fastest run takes %v, the budget is %v", fastest, budget)
+			}
+		})
 	}
-	b.Run("one/warm", func(b *testing.B) {
-		run(b, gen.Config{Patterns: []string{"./p00"}})
-		for b.Loop() {
-			run(b, gen.Config{Patterns: []string{"./p00"}})
-		}
-		budget(b, oneWarm)
+	one, all := []string{"./p00"}, []string{"./..."}
+	generate(b, gen.Config{Patterns: one})
+	measure("one/warm", oneWarm, func(*testing.B) gen.Config { return gen.Config{Patterns: one} })
+	measure("many/warm", manyWarm, func(*testing.B) gen.Config { return gen.Config{Patterns: all} })
+	measure("one/cold", oneCold, func(b *testing.B) gen.Config {
+		return gen.Config{Patterns: one, Env: append(os.Environ(), "GOCACHE="+b.TempDir())}
 	})
-	b.Run("many/warm", func(b *testing.B) {
-		for b.Loop() {
-			run(b, gen.Config{Patterns: []string{"./..."}})
-		}
-		budget(b, manyWarm)
-	})
-	b.Run("many/uptodate", func(b *testing.B) {
-		cache := b.TempDir()
-		run(b, gen.Config{Patterns: []string{"./..."}, Cache: cache})
-		for b.Loop() {
-			run(b, gen.Config{Patterns: []string{"./..."}, Cache: cache})
-		}
-		budget(b, upToDate)
-	})
-	b.Run("one/cold", func(b *testing.B) {
-		for b.Loop() {
-			b.StopTimer()
-			env := append(os.Environ(), "GOCACHE="+b.TempDir())
-			b.StartTimer()
-			run(b, gen.Config{Patterns: []string{"./p00"}, Env: env})
-		}
-		budget(b, oneCold)
-	})
+	upToDateConfig := gen.Config{Patterns: all, Cache: b.TempDir()}
+	generate(b, upToDateConfig)
+	measure("many/uptodate", upToDate, func(*testing.B) gen.Config { return upToDateConfig })
 }
 
 // heavyModule writes a module with many packages, of which some have tasks.

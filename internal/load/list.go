@@ -9,6 +9,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -87,12 +88,15 @@ func (w *Workspace) external(l *listed) *Source {
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() {
-			path := filepath.Join(l.Dir, name)
-			f, _ := parser.ParseFile(w.fset, path, nil, parser.SkipObjectResolution) // as much of it as can be read
-			if f == nil {
-				f = &ast.File{Name: ast.NewIdent(l.Name)}
+			f := &File{Path: filepath.Join(l.Dir, name), AST: &ast.File{Name: ast.NewIdent(l.Name)}}
+			files[i] = f
+			src, err := os.ReadFile(f.Path)
+			if err != nil || !matters(src) {
+				return
 			}
-			files[i] = &File{Path: path, AST: f}
+			if parsed, _ := parser.ParseFile(w.fset, f.Path, src, parser.SkipObjectResolution); parsed != nil {
+				f.AST = parsed // as much of it as can be read
+			}
 		})
 	}
 	group.Wait()
@@ -102,4 +106,15 @@ func (w *Workspace) external(l *listed) *Source {
 	}
 	w.sources[l.Dir] = s
 	return s
+}
+
+// matters says whether a file can contribute to a slice. Large generated files
+// often hold nothing but functions.
+func matters(src []byte) bool {
+	for _, keyword := range []string{"\ntype", "\nconst", "\nvar"} {
+		if bytes.Contains(src, []byte(keyword)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(deciding, func(name string) bool { return bytes.Contains(src, []byte(") "+name+"(")) })
 }
