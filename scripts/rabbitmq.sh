@@ -101,9 +101,14 @@ start() {
 	fi
 }
 
+kill_node() {
+	kill -9 "$(cat "$dir/pid")"
+	while running; do sleep 0.1; done
+}
+
 stop() {
 	if running; then
-		$bin/rabbitmqctl -q stop "$dir/pid" >&2 || kill -9 "$(cat "$dir/pid")" 2>/dev/null || true
+		$bin/rabbitmqctl -q stop "$dir/pid" >&2 || kill_node
 	fi
 	if [ -s "$dir/port" ]; then
 		epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true
@@ -126,7 +131,7 @@ start) start; echo "$url" ;;
 url) running || die "node $node is not running"; echo "$url" ;;
 status) if running; then echo "node $node runs: $url"; else echo "node $node is not running"; exit 1; fi ;;
 ctl) running || [ "${3:-}" = start_app ] || die "node $node is not running"; shift 2; exec $bin/rabbitmqctl -q "$@" ;;
-kill) running || die "node $node is not running"; kill -9 "$(cat "$dir/pid")" ;;
+kill) running || die "node $node is not running"; kill_node ;;
 stop) stop ;;
 *) usage ;;
 esac

@@ -238,7 +238,12 @@ func ownNode(t testing.TB) *node {
 	if _, err := os.Stat("/usr/lib/rabbitmq/bin/rabbitmqctl"); err != nil {
 		t.Skip("needs an installed RabbitMQ, to start a node of its own: scripts/rabbitmq.sh start")
 	}
-	n := &node{t: t, name: "chaos"}
+	n := &node{t: t, name: fmt.Sprintf("chaos-%d", os.Getpid())}
+	t.Cleanup(func() {
+		if out, err := exec.Command(script, "stop", n.name).CombinedOutput(); err != nil {
+			t.Errorf("stopping the node: %v\n%s", err, out)
+		}
+	})
 	n.start()
 	return n
 }

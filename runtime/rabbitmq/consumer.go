@@ -153,9 +153,13 @@ func (c *consumer) attend(s *consumeSession) error {
 	if c.trouble = nil; !isClosed(c.first) {
 		close(c.first)
 	}
-	c.mu.Unlock()
+	// Who sees the session can wait for its pumps.
 	for _, in := range s.incoming {
 		s.pumps.Go(func() { c.pump(s, in) })
+	}
+	c.mu.Unlock()
+	if c.isStopped() {
+		return task.ErrClosed // while the session was built
 	}
 	select {
 	case <-s.over:

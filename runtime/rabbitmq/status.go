@@ -1,14 +1,19 @@
 package rabbitmq
 
 import (
-	"encoding/json"
+	"fmt"
 
+	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
-// stateOf reads the state in a result message.
+// stateOf reads the state in a result message of any serializer.
 func stateOf(contentType string, body []byte) (task.State, error) {
-	var m struct{ Status string }
-	err := json.Unmarshal(body, &m)
-	return task.State(m.Status), err
+	s, known := codec.ByContentType(contentType)
+	if !known {
+		return "", fmt.Errorf("content type %q is unknown", contentType)
+	}
+	var status string
+	err := s.DecodeMap(body, func(f codec.Fields) { codec.String(f.Field("status"), &status) })
+	return task.State(status), err
 }
