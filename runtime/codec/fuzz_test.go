@@ -1,0 +1,229 @@
+package codec_test
+
+import (
+	"errors"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/taskgen/taskgen/runtime/codec"
+)
+
+// The fuzz targets: whatever comes, there is no panic and no more memory than
+// some multiple of the input; and what is read once is read again after it has
+// been written.
+
+// typed is a type of a user with most kinds of fields.
+type typed struct {
+	S string            `json:"s"`
+	N int16             `json:"n"`
+	X *float64          `json:"x,omitempty"`
+	L []typed           `json:"l"`
+	M map[string]uint8  `json:"m"`
+	I map[int32][]bool  `json:"i"`
+	B []byte            `json:"b"`
+	T time.Time         `json:"t"`
+	A [2]string         `json:"a"`
+	P *map[string]typed `json:"p"`
+}
+
+// fuzzed has one argument of each kind, of which a fuzzed call has one.
+type fuzzed struct {
+	described
+	Typed typed
+}
+
+// visits has one visit for each kind of argument.
+func (a *fuzzed) visits() []func(codec.Value) {
+	return []func(codec.Value){
+		func(v codec.Value) { codec.String(v, &a.Username) },
+		func(v codec.Value) { codec.Int(v, &a.M) },
+		func(v codec.Value) { codec.Int(v, &a.Small) },
+		func(v codec.Value) { codec.Uint(v, &a.U) },
+		func(v codec.Value) { codec.Float(v, &a.X) },
+		func(v codec.Value) { codec.Float(v, &a.Y) },
+		func(v codec.Value) { codec.Bool(v, &a.Ok) },
+		func(v codec.Value) { codec.Bytes(v, &a.Data) },
+		func(v codec.Value) { codec.Time(v, &a.At) },
+		func(v codec.Value) { codec.Duration(v, &a.Wait) },
+		func(v codec.Value) { codec.JSON(v, &a.Raw) },
+		func(v codec.Value) { codec.Pointer(v, &a.Limit, codec.Int[int]) },
+		func(v codec.Value) { codec.Slice(v, &a.Tags, codec.String[string]) },
+		func(v codec.Value) {
+			codec.Slice(v, &a.Grid, func(v codec.Value, p *[]int) { codec.Slice(v, p, codec.Int[int]) })
+		},
+		func(v codec.Value) {
+			codec.Map(v, &a.ByID, codec.Int[int64], func(v codec.Value, p *[]color) { codec.Slice(v, p, codec.String[color]) })
+		},
+		func(v codec.Value) { codec.Any(v, &a.Typed) },
+		func(v codec.Value) { codec.Slice(v, &a.Users, codec.Any[user]) },
+	}
+}
+
+func (a *fuzzed) visit(i int) func(codec.Fields) {
+	return func(f codec.Fields) { a.visits()[i](f.Field("x")) }
+}
+
+// fuzzBody reads data as a body, then value as the argument of a call.
+func fuzzBody(t *testing.T, s codec.Serializer, data, value []byte) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_ = decodeAll(s, data)
+	for i := range new(fuzzed).visits() {
+		fuzzArgument(t, s, data, i)
+		fuzzArgument(t, s, value, i)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20+uint64(len(data))<<16 {
+		t.Errorf("%d bytes took %d MiB", len(data), used>>20)
+	}
+}
+
+func fuzzArgument(t *testing.T, s codec.Serializer, body []byte, i int) {
+	var first, second fuzzed
+	embed, err := s.DecodeCall(body, first.visit(i))
+	if err != nil {
+		return
+	}
+	again, err := s.EncodeCall(first.visit(i), embed)
+	if err != nil {
+		if s.Name() == "json" && strings.Contains(err.Error(), "not UTF-8") {
+			return // kombu's envelopes can hold what JSON text can't
+		}
+		if _, typed := errors.AsType[*codec.ArgumentError](err); typed && strings.Contains(err.Error(), "nested too deep") {
+			return // the embed of a call that is at the limit
+		}
+		t.Fatalf("%q was read, and can't be written: %v", body, err)
+	}
+	if _, err := s.DecodeCall(again, second.visit(i)); err != nil {
+		t.Fatalf("%q became %q, which can't be read: %v", body, again, err)
+	}
+	if d := cmp.Diff(first, second, equate, cmpopts.EquateEmpty(), cmp.Exporter(func(reflect.Type) bool { return true })); d != "" {
+		t.Fatalf("%q became %q: %s", body, again, d)
+	}
+	if repr := codec.Repr(first.visit(i), nil, 50); len([]rune(repr)) > 50 {
+		t.Fatalf("repr %q", repr)
+	}
+}
+
+// addFixtures adds the bodies of Celery that the serializer can read.
+func addFixtures(f *testing.F, s codec.Serializer) {
+	for _, fixture := range fixtures(f, "*.json") {
+		if got, body, ok := fixture.plain(f); ok && got == s {
+			f.Add(body)
+		}
+	}
+	for i := range new(fuzzed).visits() {
+		a := fuzzed{described: described{Tags: []string{"a"}, Grid: [][]int{{1}}, Users: []user{sampleUser()}, Raw: []byte("[1]")}}
+		a.Typed.L, a.Typed.M = []typed{{}}, map[string]uint8{"a": 1}
+		body, err := s.EncodeCall(a.visit(i), nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+}
+
+func addAll(f *testing.F, seeds ...string) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+}
+
+func fuzzMsgpackLike(f *testing.F, name string) {
+	s, _ := codec.ByName(name)
+	addFixtures(f, s)
+	addAll(f, "\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff", "\xc6\x7f\xff\xff\xff", "\xdb\xff\xff\xff\xff", "\x81\x91\x00\x00", "\xc1",
+		"\xc7\x0c\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\xd6\xff\x80\x00\x00\x00", "\xd7\xff\x00\x00\x00\x00\x00\x00\x00\x01",
+		"\xc7\x00\x05", "\xd4\x01\x00", "\xc9\xff\xff\xff\xff\xff", strings.Repeat("\x91", 200), strings.Repeat("\x81\xa0", 200),
+		"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "\xd3\x80\x00\x00\x00\x00\x00\x00\x00", "\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", "\x81\xa0\xc0")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		value := append(append([]byte("\x93\x91"), data...), "\x80\x80"...)
+		fuzzBody(t, s, data, value)
+	})
+}
+
+func FuzzMsgpack(f *testing.F) { fuzzMsgpackLike(f, "msgpack") }
+
+func FuzzGob(f *testing.F) { fuzzMsgpackLike(f, "gob") }
+
+func FuzzJSON(f *testing.F) {
+	s, _ := codec.ByName("json")
+	addFixtures(f, s)
+	addAll(f, "9007199254740993", "18446744073709551616", "1e400", "-0", "NaN", "-Infinity", `"\ud800"`, `"\ud83d\ude00"`, `{"a":1,"a":2}`,
+		`{"S":"x","s":"y"}`, "[] x", "\ufeff[]", strings.Repeat("[", 200), strings.Repeat(`{"l":[`, 60), `{"__type__":"bytes","__value__":"é"}`,
+		`{"__type__":"uuid","__value__":{"hex":"0123456789abcdef0123456789abcdef"}}`, `{"t":{"__type__":"datetime","__value__":"2026-08-20"}}`,
+		`{"__value__":"/w==","__type__":"base64"}`, `[1 , 2]`, `{"\u0061":null}`, `"1h"`)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		value := append(append([]byte("[["), data...), "],{},{}]"...)
+		fuzzBody(t, s, data, value)
+	})
+}
+
+func FuzzYAML(f *testing.F) {
+	s, _ := codec.ByName("yaml")
+	addFixtures(f, s)
+	addAll(f, "&a [*a]", "a: &a [x]\nb: [*a, *a]", "!!binary /w==", "!!python/object:x {}", "{<<: {a: b}}", "no", "0o17", "0777", "12:30:45",
+		"2026-08-20 01:02:03.456789+00:00", "1_000", ".inf", "-.NaN", "~", "? a\n: b", "- - - a", "|\n  text\n", "'it''s'", `"\x00\u2028"`, "a: b\n---\nc")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		value := append(append([]byte("[["), data...), "],{},{}]"...)
+		fuzzBody(t, s, data, value)
+	})
+}
+
+func FuzzDecompress(f *testing.F) {
+	const limit = 1 << 16
+	names := []string{"gzip", "zstd", "bzip2"}
+	for _, fixture := range fixtures(f, "task-v2-compress-*.json") {
+		for i := range names {
+			f.Add(fixture.Body, i)
+		}
+	}
+	for i, name := range names {
+		f.Add([]byte{}, i)
+		f.Add([]byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), i)
+		if name == "bzip2" {
+			continue
+		}
+		for _, data := range []string{"", "x", strings.Repeat("task ", 1000), strings.Repeat("\x00", 1<<20)} {
+			out, _, err := codec.Compress(name, []byte(data))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(out, i)
+			f.Add(append(out, out...), i)
+			f.Add(out[:len(out)-1], i)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, i int) {
+		name := names[uint(i)%uint(len(names))]
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		out, err := codec.Decompress(name, data, limit)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+			t.Errorf("%s of %d bytes took %d MiB", name, len(data), used>>20)
+		}
+		if err != nil {
+			return
+		}
+		if len(out) > limit {
+			t.Errorf("%d bytes", len(out))
+		}
+		if name == "bzip2" {
+			return
+		}
+		again, header, err := codec.Compress(name, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := codec.Decompress(header, again, limit); err != nil || string(back) != string(out) {
+			t.Errorf("%q became %q, %v", out, back, err)
+		}
+	})
+}
