@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -230,7 +231,7 @@ type process struct {
 func (w *world) start(role string, args ...string) *process {
 	w.Helper()
 	p := &process{T: w.T, cmd: exec.Command(os.Args[0], args...), ended: make(chan error, 1)}
-	p.cmd.Env = append(w.environment, roleVariable+"="+role)
+	p.cmd.Env = slices.Concat(w.environment, []string{roleVariable + "=" + role})
 	p.cmd.Stderr = &p.stderr
 	read, write := io.Pipe()
 	p.stdout, p.cmd.Stdout = bufio.NewReader(read), write

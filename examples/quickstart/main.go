@@ -56,7 +56,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if d.folder, err = os.MkdirTemp("", "quickstart-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(d.folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(d.folder)) }()
 	d.broker = cmp.Or(d.broker, "sqlite:"+d.folder)
 	if err := d.build(ctx); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil || d.verbose {
-			fmt.Fprintf(d.out, "\nThe worker wrote:\n%s", &worker.log)
+			d.tellf("\nThe worker wrote:\n%s", &worker.log)
 		}
 	}()
 	client := d.command(ctx, "client")
@@ -76,8 +76,15 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		err = fmt.Errorf("the client: %w", err)
 	}
-	return errors.Join(err, worker.stop(d.out))
+	if e := worker.stop(); e != nil {
+		return errors.Join(err, e)
+	}
+	d.tellf("\n$ kill %-18d# the worker drained and exited with 0\n", worker.cmd.Process.Pid)
+	return err
 }
+
+// tellf writes for people. A closed terminal is no reason to stop in the middle.
+func (d *demo) tellf(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format, args...) }
 
 // build makes the two programs, as one would by hand.
 func (d *demo) build(ctx context.Context) error {
@@ -92,7 +99,7 @@ func (d *demo) build(ctx context.Context) error {
 		steps = append([][]string{{"go", "generate", "./users", "./cmd/worker"}}, steps...)
 	}
 	for _, step := range steps {
-		fmt.Fprintf(d.out, "$ %s %s %s\n", step[0], step[1], step[len(step)-2]+" "+step[len(step)-1])
+		d.tellf("$ %s %s %s %s\n", step[0], step[1], step[len(step)-2], step[len(step)-1])
 		cmd := exec.CommandContext(ctx, step[0], step[1:]...)
 		cmd.Dir = string(bytes.TrimSpace(root))
 		if output, err := cmd.CombinedOutput(); err != nil {
@@ -121,21 +128,19 @@ func (d *demo) startWorker(ctx context.Context) (*worker, error) {
 	if err := w.cmd.Start(); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(d.out, "$ worker &                  # process %d\n$ client\n\n", w.cmd.Process.Pid)
+	d.tellf("$ worker &                # process %d\n$ client\n\n", w.cmd.Process.Pid)
 	return w, nil
 }
 
 // stop has the worker drain, and waits until it has.
-func (w *worker) stop(out io.Writer) error {
+func (w *worker) stop() error {
 	kill := time.AfterFunc(drainTime, func() { _ = w.cmd.Process.Kill() })
 	defer kill.Stop()
 	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		_ = w.cmd.Process.Kill() // Windows has no such signal
 	}
-	start := time.Now()
 	if err := w.cmd.Wait(); err != nil {
 		return fmt.Errorf("the worker did not drain: %w", err)
 	}
-	fmt.Fprintf(out, "\n$ kill %d                # the worker drained and exited with 0 after %d ms\n", w.cmd.Process.Pid, time.Since(start).Milliseconds())
 	return nil
 }

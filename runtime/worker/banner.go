@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -57,7 +58,7 @@ func (b *banner) text() string {
 	if b.remark != "" {
 		about.add("", b.remark)
 	}
-	about.add("concurrency", fmt.Sprint(b.concurrency))
+	about.add("concurrency", strconv.Itoa(b.concurrency))
 	out.WriteString(about.String())
 	b.block(&out, "queues", len(b.queues), func(i int) []string {
 		q := b.queues[i]

@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,13 +55,10 @@ func listing(infos []taskInfo) string {
 	if len(infos) == 0 {
 		return "no tasks\n"
 	}
-	var out string
+	var out strings.Builder
 	for _, t := range infos {
-		out += t.Name + t.Signature + "\n    queue=" + t.Queue
-		for _, option := range t.Options {
-			out += " " + option
-		}
-		out += "\n"
+		options := append([]string{"queue=" + t.Queue}, t.Options...)
+		out.WriteString(t.Name + t.Signature + "\n    " + strings.Join(options, " ") + "\n")
 	}
-	return out
+	return out.String()
 }

@@ -107,12 +107,15 @@ func (p *program) run(ctx context.Context, args []string) int {
 	case errors.Is(err, errLogged):
 		return failed
 	case errors.As(err, new(*usageError)):
-		fmt.Fprintf(p.stderr, "%s: %v\n%s -h shows the manual\n", p.name, err, p.name)
+		p.tellf("%s: %v\n%s -h shows the manual\n", p.name, err, p.name)
 		return misused
 	}
-	fmt.Fprintf(p.stderr, "%s: %s\n", p.name, printable(err.Error()))
+	p.tellf("%s: %s\n", p.name, printable(err.Error()))
 	return failed
 }
+
+// tellf writes to standard error. If that fails there is nobody left to tell.
+func (p *program) tellf(format string, args ...any) { _, _ = fmt.Fprintf(p.stderr, format, args...) }
 
 // errLogged marks an error that the log tells of where people read it.
 var errLogged = errors.New("logged")

@@ -45,7 +45,7 @@ func (p *program) purgeCommand(url *string) *cobra.Command {
 
 // confirm asks on the terminal.
 func (p *program) confirm(question string) bool {
-	fmt.Fprintf(p.stderr, "%s [y/N] ", question)
+	p.tellf("%s [y/N] ", question)
 	answer, _ := bufio.NewReader(p.stdin).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
@@ -57,7 +57,9 @@ func (p *program) purge(ctx context.Context, t task.Transport, queues []string) 
 		if err != nil {
 			return fmt.Errorf("queue %q: %w", queue, err)
 		}
-		fmt.Fprintf(p.stdout, "%s: %s deleted\n", queue, plural(n, "message"))
+		if _, err := fmt.Fprintf(p.stdout, "%s: %s deleted\n", queue, plural(n, "message")); err != nil {
+			return err
+		}
 	}
 	return nil
 }

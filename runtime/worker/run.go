@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	}
 	start := newBanner(w.transport, r, worker.Config())
 	if w.log.text {
-		fmt.Fprint(w.stderr, start.text())
+		w.tellf("%s", start.text())
 	}
 	if !w.log.forPeople {
 		start.log(w.log.Logger)

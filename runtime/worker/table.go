@@ -25,11 +25,11 @@ func (t *table) String() string {
 	}
 	var out strings.Builder
 	for _, row := range t.rows {
-		line := t.indent
+		line := []string{}
 		for i, cell := range row {
-			line += cell + strings.Repeat(" ", widths[i]-len([]rune(cell))+2)
+			line = append(line, cell+strings.Repeat(" ", widths[i]-len([]rune(cell))))
 		}
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
+		out.WriteString(strings.TrimRight(t.indent+strings.Join(line, "  "), " ") + "\n")
 	}
 	return out.String()
 }

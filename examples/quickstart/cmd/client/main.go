@@ -17,16 +17,15 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)
-		cancel()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	client, err := broker.Open(ctx, os.Getenv("TASKGEN_BROKER")) // "": the embedded broker
 	if err != nil {
 		return err
@@ -49,12 +48,12 @@ func result(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say(time.Now(), "the broker has it on disk: task %s", call.ID)
+	sayf(time.Now(), "the broker has it on disk: task %s", call.ID)
 	var id int64
 	if id, err = call.Get(ctx); err != nil {
 		return err
 	}
-	say(time.Now(), "%T %d", id, id)
+	sayf(time.Now(), "%T %d", id, id)
 	return nil
 }
 
@@ -70,12 +69,12 @@ func retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say(time.Now(), "state %s: %s; the task asks to run again in a second", status.State, status.Err.Message)
+	sayf(time.Now(), "state %s: %s; the task asks to run again in a second", status.State, status.Err.Message)
 	attempts, err := call.Get(ctx)
 	if err != nil {
 		return err
 	}
-	say(time.Now(), "posted at attempt %d", attempts)
+	sayf(time.Now(), "posted at attempt %d", attempts)
 	if attempts != 2 {
 		return fmt.Errorf("%d attempts, want 2", attempts)
 	}
@@ -108,7 +107,7 @@ func failure(ctx context.Context) error {
 	if !errors.As(err, &failed) || failed.Type != "NotFoundError" {
 		return fmt.Errorf("the task ended with %w, want a NotFoundError", err)
 	}
-	say(time.Now(), "%T: %s: %s", failed, failed.Type, failed.Message)
+	sayf(time.Now(), "%T: %s: %s", failed, failed.Type, failed.Message)
 	return nil
 }
 
@@ -125,7 +124,7 @@ func eta(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say(ran, "it ran %s after its time", ran.Sub(due).Round(10*time.Microsecond))
+	sayf(ran, "it ran %s after its time", ran.Sub(due).Round(10*time.Microsecond))
 	if ran.Before(due) || ran.After(due.Add(late)) {
 		return fmt.Errorf("it ran %s after its time, want 0 to %s", ran.Sub(due), late)
 	}
@@ -154,7 +153,7 @@ func rateLimit(ctx context.Context) error {
 	}
 	slices.SortFunc(mails, func(a, b users.Mail) int { return a.Sent.Compare(b.Sent) })
 	for _, mail := range mails {
-		say(mail.Sent, "%s", mail.Subject)
+		sayf(mail.Sent, "%s", mail.Subject)
 	}
 	// Four at two a second need three times half a second; a little less if the first was held up.
 	if took := mails[len(mails)-1].Sent.Sub(mails[0].Sent); took < 1400*time.Millisecond {
@@ -167,8 +166,8 @@ func heading(title, call string) {
 	fmt.Printf("\n%s%s%s\n", title, strings.Repeat(" ", 16-len(title)), call)
 }
 
-// say tells what happened at a time.
-func say(at time.Time, format string, args ...any) {
+// sayf tells what happened at a time.
+func sayf(at time.Time, format string, args ...any) {
 	fmt.Printf("  %s  %s\n", clock(at), fmt.Sprintf(format, args...))
 }
 
