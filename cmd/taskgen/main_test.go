@@ -125,7 +125,8 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 func status(ts *testscript.TestScript, _ bool, args []string) {
 	code := 0
 	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := err.(*exec.ExitError)
+		exit := &exec.ExitError{}
+		ok := errors.As(err, &exit)
 		if !ok {
 			ts.Fatalf("%v: %v", args[1:], err)
 		}

@@ -133,12 +133,12 @@ func (r *Result) typeErrors(errs []load.Error, checkers []*checker) {
 		}
 		d := r.Diagnostics.Errorf(pos, "%s%s", prefix, e.Message)
 		for _, other := range e.Related {
-			d.Relate(r.workspace.Position(other.Pos), "%s", other.Message)
+			d.Relatef(r.workspace.Position(other.Pos), "%s", other.Message)
 		}
 		if e.Undefined != "" && e.In != nil {
 			for _, f := range e.In.Files {
 				for _, syntax := range f.Errors[:min(1, len(f.Errors))] {
-					d.Relate(syntax.Pos, "this package has a syntax error: %s", syntax.Msg)
+					d.Relatef(syntax.Pos, "this package has a syntax error: %s", syntax.Msg)
 				}
 			}
 		}
@@ -170,7 +170,7 @@ func (r *Result) unique() {
 			}
 			if other := first[t.Name]; other != nil {
 				r.Diagnostics.Errorf(t.Pos, "task %s: the name %q is taken: give one of the two another one with //task:name", t.Func, t.Name).
-					Relate(other.Pos, "task %s has it too", other.Func)
+					Relatef(other.Pos, "task %s has it too", other.Func)
 				continue
 			}
 			first[t.Name] = t

@@ -153,13 +153,13 @@ func (c *checker) names() {
 		}
 		if other := first[stub]; other != nil {
 			c.errorf(t.decl.Name.Pos(), "task %s: its stub would be %s, as that of %s: rename one of them", t.model.Func, stub, other.model.Func).
-				Relate(c.w.Position(other.decl.Name.Pos()), "task %s", other.model.Func)
+				Relatef(c.w.Position(other.decl.Name.Pos()), "task %s", other.model.Func)
 			continue
 		}
 		first[stub] = t
 		if pos, ok := c.taken[stub]; ok {
 			c.errorf(t.decl.Name.Pos(), "task %s: its stub is %s, but the package declares %s already: rename one of them", t.model.Func, stub, stub).
-				Relate(c.w.Position(pos), "%s is declared here", stub)
+				Relatef(c.w.Position(pos), "%s is declared here", stub)
 		}
 	}
 }

@@ -273,7 +273,7 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 
 func shown(name string, i int) string {
 	if name == "" || name == "_" {
-		return fmt.Sprint(i + 1)
+		return strconv.Itoa(i + 1)
 	}
 	return name
 }
@@ -298,7 +298,7 @@ func (c *checker) unknown(t *task, pos token.Pos) {
 		c.errorf(pos, "task %s: a type of C can't travel: convert it to one of Go", t.model.Func)
 	case len(c.foreignErrors) > 0:
 		d := c.errorf(pos, "task %s: the type here can't be told, as a package that it comes from has errors", t.model.Func)
-		d.Relate(c.w.Position(c.foreignErrors[0].Pos), "%s", c.foreignErrors[0].Message)
+		d.Relatef(c.w.Position(c.foreignErrors[0].Pos), "%s", c.foreignErrors[0].Message)
 	default:
 		c.errorf(pos, "task %s: the type here can't be told", t.model.Func)
 	}

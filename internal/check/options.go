@@ -158,7 +158,7 @@ func (c *checker) routingKey(t *task) {
 		if own == nil {
 			for _, from := range slices.Backward(t.inherited) {
 				if key := from.set.Get("routing_key"); key != nil {
-					d.Relate(c.w.Position(key.Pos), "inherited from %s", from.name)
+					d.Relatef(c.w.Position(key.Pos), "inherited from %s", from.name)
 					break
 				}
 			}

@@ -330,8 +330,8 @@ func hidden(t types.Type) bool {
 	if !ok {
 		return false
 	}
-	for i := range u.NumFields() {
-		if f := u.Field(i); f.Exported() || f.Embedded() && !hidden(f.Type()) {
+	for f := range u.Fields() {
+		if f := f; f.Exported() || f.Embedded() && !hidden(f.Type()) {
 			return false
 		}
 	}

@@ -54,8 +54,8 @@ func (l *List) add(severity Severity, pos token.Position, format string, args []
 	return &(*l)[len(*l)-1]
 }
 
-// Relate adds another place.
-func (d *Diagnostic) Relate(pos token.Position, format string, args ...any) {
+// Relatef adds another place.
+func (d *Diagnostic) Relatef(pos token.Position, format string, args ...any) {
 	d.Related = append(d.Related, Related{Pos: pos, Message: fmt.Sprintf(format, args...)})
 }
 

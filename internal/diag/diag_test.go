@@ -16,7 +16,7 @@ func TestList(t *testing.T) {
 	list.Errorf(at("/m/b.go", 1, 1), "last")
 	list.Errorf(at("/m/a.go", 10, 1), "third")
 	list.Errorf(at("/m/a.go", 2, 7), "second %d", 2)
-	list.Warnf(at("/m/a.go", 2, 3), "first").Relate(at("/elsewhere/c.go", 4, 5), "see %s", "here")
+	list.Warnf(at("/m/a.go", 2, 3), "first").Relatef(at("/elsewhere/c.go", 4, 5), "see %s", "here")
 	list.Errorf(at("/m/a.go", 2, 7), "second 2")
 	if !list.HasErrors() {
 		t.Error("no errors")

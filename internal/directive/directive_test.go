@@ -74,7 +74,7 @@ func TestInvisible(t *testing.T) {
 			continue
 		}
 		ok := false
-		for _, w := range strings.Split(want, "|") {
+		for w := range strings.SplitSeq(want, "|") {
 			ok = ok || strings.Contains(err.Error(), w)
 		}
 		if !ok {
@@ -107,7 +107,8 @@ func FuzzDirective(f *testing.F) {
 		const pos = token.Pos(1000)
 		d, err := Parse(pos, text)
 		if err != nil {
-			syntax, ok := err.(*SyntaxError)
+			syntax := &SyntaxError{}
+			ok := errors.As(err, &syntax)
 			if !ok || syntax.Pos < pos || syntax.Pos > pos+token.Pos(len(text)) {
 				t.Fatalf("%q: error %#v", text, err)
 			}

@@ -130,8 +130,7 @@ func (e *extractor) misplaced(d *Directive, target Target) {
 }
 
 func (e *extractor) report(err error) {
-	var syntax *SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
 		e.diags.Errorf(e.position(syntax.Pos), "%s", syntax.Message)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -217,7 +218,7 @@ var table = []Key{
 		Doc: "Parameters that logs, events and mails show as ***. Default: none.",
 		apply: func(o *model.Options, value string) error {
 			o.Secret = nil
-			for _, name := range strings.Fields(value) {
+			for name := range strings.FieldsSeq(value) {
 				if !token.IsIdentifier(name) {
 					return fmt.Errorf("%q is no parameter name: it takes names with spaces between them", name)
 				}
@@ -268,11 +269,9 @@ func RoutingParams(key string) ([]string, error) {
 func nothing(*model.Options, string) error { return nil }
 
 func oneOf(target *string, value string, choices ...string) error {
-	for _, choice := range choices {
-		if value == choice {
-			*target = value
-			return nil
-		}
+	if slices.Contains(choices, value) {
+		*target = value
+		return nil
 	}
 	return fmt.Errorf("it takes %s", strings.Join(choices, " or "))
 }

@@ -42,16 +42,16 @@ func trim(lines []string) []string {
 	return lines
 }
 
-// rename replaces the first word of line if it is old.
-func rename(line, old, new string) string {
-	rest, found := strings.CutPrefix(line, old)
+// rename replaces the first word of line if it is from.
+func rename(line, from, to string) string {
+	rest, found := strings.CutPrefix(line, from)
 	if !found {
 		return line
 	}
 	if r, _ := utf8.DecodeRuneInString(rest); r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) {
 		return line
 	}
-	return new + rest
+	return to + rest
 }
 
 // printable drops what must not or should not stand in Go source: control

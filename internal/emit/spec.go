@@ -115,7 +115,7 @@ func duration(d time.Duration) jen.Code {
 		if n == 0 {
 			continue
 		}
-		d -= n * units[i].size
+		d %= units[i].size
 		if first {
 			sum, first = times(n, units[i].name), false
 		} else {

@@ -148,8 +148,8 @@ func internalParent(imported string) string {
 // cutInternal is the path above the last element "internal", if there is one.
 func cutInternal(imported string) (parent string, internal bool) {
 	elements := strings.Split(imported, "/")
-	for i := len(elements) - 1; i >= 0; i-- {
-		if elements[i] == "internal" {
+	for i, element := range slices.Backward(elements) {
+		if element == "internal" {
 			return strings.Join(elements[:i], "/"), true
 		}
 	}

@@ -65,7 +65,7 @@ func (e *environment) get(key string) string {
 // flag returns the value of a flag in GOFLAGS.
 func (e *environment) flag(name string) string {
 	value := ""
-	for _, f := range strings.Fields(e.get("GOFLAGS")) {
+	for f := range strings.FieldsSeq(e.get("GOFLAGS")) {
 		if v, ok := strings.CutPrefix(strings.TrimLeft(f, "-"), name+"="); ok {
 			value = v
 		}
@@ -142,8 +142,8 @@ func (e *environment) toolchain() string {
 	if err != nil {
 		return ""
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	version, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "..", "VERSION"))
 	text := "\n" + path + "\n" + string(version)

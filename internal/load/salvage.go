@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"slices"
 )
 
 // salvage reads a file with syntax errors declaration by declaration. A function
@@ -109,9 +110,9 @@ func split(src []byte) (header span, chunks []span) {
 		}
 	}
 	end := len(src)
-	for i := len(starts) - 1; i >= 0; i-- {
-		chunks = append([]span{{starts[i], end}}, chunks...)
-		end = starts[i]
+	for _, start := range slices.Backward(starts) {
+		chunks = append([]span{{start, end}}, chunks...)
+		end = start
 	}
 	return span{0, end}, chunks
 }

@@ -297,8 +297,8 @@ func (s *slice) source(from *Source, importPath string) *Source {
 			return source
 		}
 	}
-	if real := from.importMap[importPath]; real != "" {
-		importPath = real
+	if actual := from.importMap[importPath]; actual != "" {
+		importPath = actual
 	}
 	l := s.listed[importPath]
 	if l == nil || len(l.GoFiles)+len(l.CgoFiles) == 0 {
