@@ -109,7 +109,7 @@ func (e *extractor) doc(group *ast.CommentGroup, target Target) (set Set, found 
 			found = true
 			if first := set.Get(d.Key); first != nil {
 				e.diags.Errorf(e.position(d.Pos), "%s is given twice: remove one of them", d.Key).
-					Relate(e.position(first.Pos), "the other one")
+					Relatef(e.position(first.Pos), "the other one")
 				continue
 			}
 			set = append(set, *d)
