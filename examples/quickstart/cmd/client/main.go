@@ -113,7 +113,7 @@ func failure(ctx context.Context) error {
 
 // eta sends a task for a certain time.
 func eta(ctx context.Context) error {
-	const late = 250 * time.Millisecond
+	const late = time.Second // on a machine with much else to do
 	due := time.Now().Add(1500 * time.Millisecond).Truncate(time.Millisecond)
 	heading(`an ETA`, fmt.Sprintf(`users.Remind.With(task.At(%s)).Delay(ctx, "tea")`, clock(due)))
 	call, err := users.Remind.With(task.At(due)).Delay(ctx, "tea")
