@@ -1,6 +1,7 @@
 package directive
 
 import (
+	"errors"
 	"go/parser"
 	"go/token"
 	"os"
