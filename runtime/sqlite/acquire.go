@@ -83,4 +83,3 @@ func (w *writer) discard(db *database) {
 	w.db.Store(nil)
 	_ = db.close()
 }
-

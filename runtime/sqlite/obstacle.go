@@ -90,4 +90,3 @@ func (w *writer) mayEnter(p *pending) bool {
 	_, isMessage := p.change.(*insertion)
 	return !isMessage
 }
-

@@ -146,4 +146,3 @@ func (w *writer) news(t *tx) (ring, []uint16, error) {
 	}, t.owner, w.doorbell.host)
 	return r, ports, err
 }
-
