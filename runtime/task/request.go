@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 )
@@ -55,7 +56,7 @@ func reject(reason, excType, excModule string, err error) *rejection {
 // an answer to the caller even where there is a rejection.
 func readRequest(d *Delivery) (*request, *rejection) {
 	m := d.Message
-	r := &request{delivery: d, message: m, id: m.ID}
+	r := &request{delivery: d, message: m}
 	bad := func(header string, err error) (*request, *rejection) {
 		return r, reject(ReasonBadHeader, "DecodeError", "kombu.exceptions", fmt.Errorf("header %q: %w", header, err))
 	}
@@ -106,6 +107,9 @@ func textHeader(headers map[string]any, key, fallback string) (string, error) {
 	case string:
 		if v == "" {
 			return fallback, nil
+		}
+		if !utf8.ValidString(v) {
+			return "", errors.New("the text is not UTF-8")
 		}
 		return v, nil
 	default:

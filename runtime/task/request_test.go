@@ -165,6 +165,8 @@ func TestReadRequest(t *testing.T) {
 	}
 	for name, bad := range map[string]map[string]any{
 		"no task":            {"task": nil},
+		"task is not text":   {"task": "\xff"},
+		"id is not text":     {"id": "a\xff"},
 		"task is a number":   {"task": int32(1)},
 		"no id":              {"id": nil},
 		"id too long":        {"id": strings.Repeat("x", 256)},

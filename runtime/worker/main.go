@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -74,23 +75,31 @@ const (
 	misused   = 2
 )
 
+// signalEcho is how long after a signal another one is taken for the same: whoever
+// signals a process group, as timeout(1) and terminals do, and a parent that passes signals on, both
+// reach the worker.
+const signalEcho = 250 * time.Millisecond
+
 // execute runs a command line. The first signal ends its context, the second ends it all.
 func (p *program) execute(ctx context.Context, args []string) int {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	code := make(chan int, 1)
 	go func() { code <- p.run(ctx, args) }()
-	stopping := false
+	var stopping time.Time
 	for {
 		select {
 		case c := <-code:
 			return c
 		case s := <-p.signals:
-			if stopping {
+			if !stopping.IsZero() && time.Since(stopping) < signalEcho {
+				continue
+			}
+			if !stopping.IsZero() {
 				slog.Warn("stopped at once by a second signal; the broker delivers again what was running", "signal", s.String())
 				return failed
 			}
-			stopping = true
+			stopping = time.Now()
 			stop(fmt.Errorf("signal: %s", s))
 		}
 	}

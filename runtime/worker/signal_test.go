@@ -147,10 +147,21 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 
 	worker.signal(syscall.SIGTERM)
 	worker.log.await(t, "worker is draining")
-	worker.signal(syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() { // one that comes too soon is taken for the first
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(100 * time.Millisecond):
+				_ = worker.cmd.Process.Signal(syscall.SIGTERM)
+			}
+		}
+	}()
 	if code := worker.exitCode(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
+	close(ended)
 	worker.log.await(t, "second signal")
 	if _, err := bufio.NewReader(first).ReadByte(); err == nil {
 		t.Error("the task goes on")
@@ -160,6 +171,27 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	holder.finish(holder.started(), "again")
 	if got, err := call.Get(ctx); got != "again\n" || err != nil {
 		t.Errorf("the task, delivered again: %q, %v", got, err)
+	}
+}
+
+// A signal that reaches the worker twice, by way of its group and of its parent, is one.
+func TestEchoedSignalDrains(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + t.TempDir()
+	ctx := sender(t, url)
+	worker := startChild(t, "-broker", url)
+	holder := newHolder(t)
+	call := holder.send(ctx)
+	conn := holder.started()
+	worker.signal(syscall.SIGTERM)
+	worker.signal(os.Interrupt)
+	worker.log.await(t, "worker is draining")
+	holder.finish(conn, "done")
+	if code := worker.exitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got, err := call.Get(ctx); got != "done\n" || err != nil {
+		t.Errorf("the task: %q, %v", got, err)
 	}
 }
 
