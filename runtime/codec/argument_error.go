@@ -63,6 +63,9 @@ type failure struct {
 	result bool
 }
 
+// reset makes f that of a new visit.
+func (f *failure) reset(result bool) { *f = failure{result: result, path: f.path[:0]} }
+
 func (f *failure) enter(field string) { f.path = append(f.path, field) }
 func (f *failure) leave()             { f.path = f.path[:len(f.path)-1] }
 

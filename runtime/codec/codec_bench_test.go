@@ -273,7 +273,7 @@ func handDecodePoint(d *msgpack.Decoder, p *point) {
 
 // reflectCall is a body as the reflection of the msgpack library sees it.
 type reflectCall[T any] struct {
-	_msgpack struct{} `msgpack:",as_array"`
+	_msgpack struct{} `msgpack:",as_array"` //nolint:unused // the library reads it
 	Args     []any
 	Kwargs   T
 	Embed    map[string]any

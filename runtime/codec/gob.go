@@ -16,8 +16,8 @@ func newGob() Serializer {
 }
 
 func visitGob(v reflectable, p any) {
-	if v.reading() {
-		readGob(v, p)
+	if r, ok := v.(reflectReader); ok {
+		readGob(r, p)
 		return
 	}
 	if err := checkDepth(p); err != nil {
@@ -31,32 +31,32 @@ func visitGob(v reflectable, p any) {
 	v.Bytes(b.Bytes())
 }
 
-func readGob(v reflectable, p any) {
-	b := v.Bytes(nil)
+func readGob(r reflectReader, p any) {
+	b := r.Bytes(nil)
 	shape := shapeOf(p)
 	switch {
-	case !v.Grow(0):
+	case !r.Grow(0):
 		return
 	case len(b) == 0:
-		v.want(shape.name, kindNull)
+		r.want(shape.name, kindNull)
 		return
 	case shape.recursive && len(b) > mostRecursiveGob:
-		v.problem(fmt.Sprintf("more than %d bytes of gob for %s, a type that can nest without end", mostRecursiveGob, shape.name))
+		r.problem(fmt.Sprintf("more than %d bytes of gob for %s, a type that can nest without end", mostRecursiveGob, shape.name))
 		return
 	case len(b) > mostGobMemory/max(1, shape.part):
-		v.problem(tooMuchRoom)
+		r.problem(tooMuchRoom)
 		return
 	}
 	src := bytes.NewReader(b)
 	if err := guard(func() error { return gob.NewDecoder(src).Decode(p) }); err != nil {
-		v.problem("does not fit into " + shape.name + " (" + gobError(err) + ")")
+		r.problem("does not fit into " + shape.name + " (" + gobError(err) + ")")
 		return
 	}
 	if src.Len() > 0 {
-		v.problem(errTrailing.Error())
+		r.problem(errTrailing.Error())
 	}
 	if err := checkDepth(p); err != nil {
-		v.problem(err.Error())
+		r.problem(err.Error())
 	}
 }
 

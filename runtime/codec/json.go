@@ -80,7 +80,7 @@ func (s *jsonSerializer) DecodeTree(data []byte) (any, error) {
 
 func (s *jsonSerializer) writer(result bool) *jsonWriter {
 	w := s.writers.Get().(*jsonWriter)
-	w.failure = failure{result: result}
+	w.failure.reset(result)
 	return w
 }
 
@@ -88,13 +88,14 @@ func (s *jsonSerializer) putWriter(w *jsonWriter) {
 	if cap(w.buf) > mostPooled {
 		return
 	}
-	w.failure, w.levels, w.buf = failure{}, w.levels[:0], w.buf[:0]
+	w.failure.reset(false)
+	w.levels, w.buf = w.levels[:0], w.buf[:0]
 	s.writers.Put(w)
 }
 
 func (s *jsonSerializer) reader(data []byte, result bool) *jsonReader {
 	r := s.readers.Get().(*jsonReader)
-	r.failure = failure{result: result}
+	r.failure.reset(result)
 	r.text, r.pos = data, 0
 	r.room.reset(len(data))
 	return r
@@ -104,7 +105,8 @@ func (s *jsonSerializer) putReader(r *jsonReader) {
 	if len(r.text) > mostPooled {
 		return
 	}
-	r.failure, r.text = failure{}, nil
+	r.failure.reset(false)
+	r.text = nil
 	r.levels = r.levels[:0]
 	r.args.reset()
 	s.readers.Put(r)

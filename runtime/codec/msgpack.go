@@ -91,7 +91,7 @@ func (s *msgpackSerializer) DecodeTree(data []byte) (any, error) {
 
 func (s *msgpackSerializer) writer(result bool) *msgpackWriter {
 	w := s.writers.Get().(*msgpackWriter)
-	w.failure = failure{result: result}
+	w.failure.reset(result)
 	return w
 }
 
@@ -99,13 +99,14 @@ func (s *msgpackSerializer) putWriter(w *msgpackWriter) {
 	if cap(w.buf) > mostPooled {
 		return
 	}
-	w.failure, w.levels, w.buf = failure{}, w.levels[:0], w.buf[:0]
+	w.failure.reset(false)
+	w.levels, w.buf = w.levels[:0], w.buf[:0]
 	s.writers.Put(w)
 }
 
 func (s *msgpackSerializer) reader(data []byte, result bool) *msgpackReader {
 	r := s.readers.Get().(*msgpackReader)
-	r.failure = failure{result: result}
+	r.failure.reset(result)
 	r.body = data
 	r.src.Reset(data)
 	r.room.reset(len(data))
@@ -116,7 +117,8 @@ func (s *msgpackSerializer) putReader(r *msgpackReader) {
 	if len(r.body) > mostPooled {
 		return // the decoder's own buffer may be as large
 	}
-	r.failure, r.body = failure{}, nil
+	r.failure.reset(false)
+	r.body = nil
 	r.src.Reset(nil)
 	r.levels = r.levels[:0]
 	r.args.reset()

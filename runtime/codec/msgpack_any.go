@@ -11,14 +11,7 @@ import (
 
 func (w *msgpackWriter) Any(p any) { w.user(w, p) }
 
-func (w *msgpackWriter) reading() bool { return false }
-func (w *msgpackWriter) skip()         {}
-func (w *msgpackWriter) label() []byte { return nil }
-func (w *msgpackWriter) tree() any     { return nil }
-
 func (r *msgpackReader) Any(p any) { r.user(r, p) }
-
-func (r *msgpackReader) reading() bool { return true }
 
 func (r *msgpackReader) label() []byte {
 	t, _ := r.begin()

@@ -13,21 +13,25 @@ import (
 // reflectable is a Value that users' types can be visited on by reflection.
 type reflectable interface {
 	Value
-	// reading tells a reader from a writer.
-	reading() bool
-	// skip passes the next value of a reader.
-	skip()
-	// label reads the next value, which is the name of a struct's field. It is
-	// good until the next value is read.
-	label() []byte
-	// tree reads the next value as it comes.
-	tree() any
-	// problem fails the visit; want too, and names what was met.
+	// problem fails the visit.
 	problem(text string)
-	want(want string, got kind)
 	// enter and leave say which field of a struct the next values are in.
 	enter(field string)
 	leave()
+}
+
+// reflectReader is one that reads.
+type reflectReader interface {
+	reflectable
+	// label reads the next value, which is the name of a struct's field. It is
+	// good until the next value is read.
+	label() []byte
+	// skip passes the next value.
+	skip()
+	// tree reads the next value as it comes.
+	tree() any
+	// want fails the visit: the value is of another kind.
+	want(want string, got kind)
 }
 
 // reflection visits a user's value field by field, by the rules of
@@ -36,12 +40,14 @@ type reflectable interface {
 // times as text, and takes no claim of a message for granted.
 type reflection struct {
 	v     reflectable
-	depth int // of Go values, pointers included
+	from  reflectReader // v if it reads, or nil
+	depth int           // of Go values, pointers included
 }
 
 // visitReflected visits what p points to.
 func visitReflected(v reflectable, p any) {
-	r := reflection{v: v}
+	from, _ := v.(reflectReader)
+	r := reflection{v: v, from: from}
 	r.visit(reflect.ValueOf(p).Elem())
 }
 
@@ -73,23 +79,23 @@ func (r *reflection) visit(x reflect.Value) {
 func (r *reflection) plain(x reflect.Value, t reflect.Type) {
 	switch k := t.Kind(); k {
 	case reflect.Bool:
-		if b := r.v.Bool(x.Bool()); r.v.reading() {
+		if b := r.v.Bool(x.Bool()); r.from != nil {
 			x.SetBool(b)
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if n := r.v.Int(x.Int(), t.Bits()); r.v.reading() {
+		if n := r.v.Int(x.Int(), t.Bits()); r.from != nil {
 			x.SetInt(n)
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		if n := r.v.Uint(x.Uint(), t.Bits()); r.v.reading() {
+		if n := r.v.Uint(x.Uint(), t.Bits()); r.from != nil {
 			x.SetUint(n)
 		}
 	case reflect.Float32, reflect.Float64:
-		if f := r.v.Float(x.Float(), t.Bits()); r.v.reading() {
+		if f := r.v.Float(x.Float(), t.Bits()); r.from != nil {
 			x.SetFloat(f)
 		}
 	case reflect.String:
-		if s := r.v.String(x.String()); r.v.reading() {
+		if s := r.v.String(x.String()); r.from != nil {
 			x.SetString(s)
 		}
 	case reflect.Pointer:
@@ -105,13 +111,13 @@ func (r *reflection) plain(x reflect.Value, t reflect.Type) {
 	case reflect.Struct:
 		r.structure(x, t)
 	default:
-		r.v.problem("a " + t.String() + " can't travel")
+		r.v.problem(t.String() + " can't travel")
 	}
 }
 
 func (r *reflection) pointer(x reflect.Value, t reflect.Type) {
 	if !r.v.Present(!x.IsNil()) {
-		if r.v.reading() {
+		if r.from != nil {
 			x.SetZero()
 		}
 		return
@@ -129,9 +135,9 @@ func (r *reflection) pointer(x reflect.Value, t reflect.Type) {
 func (r *reflection) any(x reflect.Value, t reflect.Type) {
 	switch {
 	case t.NumMethod() > 0:
-		r.v.problem("a " + t.String() + " can't travel: nobody knows its type at the other end")
-	case r.v.reading():
-		if tree := r.v.tree(); tree != nil {
+		r.v.problem(t.String() + " can't travel: nobody knows what is in it at the other end")
+	case r.from != nil:
+		if tree := r.from.tree(); tree != nil {
 			x.Set(reflect.ValueOf(tree))
 		}
 	case x.IsNil():
@@ -146,7 +152,7 @@ func (r *reflection) any(x reflect.Value, t reflect.Type) {
 
 func (r *reflection) slice(x reflect.Value, t reflect.Type) {
 	if isByte(t.Elem()) {
-		if b := r.v.Bytes(x.Bytes()); r.v.reading() {
+		if b := r.v.Bytes(x.Bytes()); r.from != nil {
 			x.SetBytes(b)
 		}
 		return
@@ -155,7 +161,7 @@ func (r *reflection) slice(x reflect.Value, t reflect.Type) {
 	if n < 0 {
 		return
 	}
-	if r.v.reading() {
+	if r.from != nil {
 		r.elements(x, t, n)
 	} else {
 		for i := range n {
@@ -205,7 +211,7 @@ func (r *reflection) array(x reflect.Value, t reflect.Type) {
 func (r *reflection) byteArray(x reflect.Value) {
 	b := r.v.Bytes(x.Bytes())
 	switch {
-	case !r.v.reading():
+	case r.from == nil:
 	case len(b) != x.Len():
 		r.v.problem("want " + strconv.Itoa(x.Len()) + " bytes, got another number of them")
 	default:
@@ -221,7 +227,7 @@ func (r *reflection) mapping(x reflect.Value, t reflect.Type) {
 		return
 	}
 	key, elem := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-	if r.v.reading() {
+	if r.from != nil {
 		size := int(t.Key().Size() + t.Elem().Size())
 		x.Set(reflect.MakeMap(t))
 		for i := 0; i < n && r.v.Grow(size); i++ {
@@ -244,7 +250,7 @@ func (r *reflection) mapping(x reflect.Value, t reflect.Type) {
 
 func (r *reflection) structure(x reflect.Value, t reflect.Type) {
 	fields := fieldsOf(t)
-	if r.v.reading() {
+	if r.from != nil {
 		r.readStruct(x, t, fields)
 		return
 	}
@@ -270,13 +276,13 @@ func (r *reflection) structure(x reflect.Value, t reflect.Type) {
 func (r *reflection) readStruct(x reflect.Value, t reflect.Type, fields *structFields) {
 	n := r.v.Map(0)
 	if n < 0 {
-		r.v.want(t.String(), kindNull)
+		r.from.want(t.String(), kindNull)
 		return
 	}
 	for i := 0; i < n && r.v.Grow(0); i++ {
-		f, ok := fields.byName[string(r.v.label())]
+		f, ok := fields.byName[string(r.from.label())]
 		if !ok {
-			r.v.skip()
+			r.from.skip()
 			continue
 		}
 		r.v.enter(f.name)
@@ -288,7 +294,7 @@ func (r *reflection) readStruct(x reflect.Value, t reflect.Type, fields *structF
 
 // text visits a value with a text form of its own.
 func (r *reflection) text(x reflect.Value) {
-	if !r.v.reading() {
+	if r.from == nil {
 		var text []byte
 		err := guard(func() (err error) {
 			text, err = x.Addr().Interface().(encoding.TextMarshaler).MarshalText()
@@ -313,8 +319,8 @@ func (r *reflection) text(x reflect.Value) {
 // json visits a value with a JSON form of its own.
 func (r *reflection) json(x reflect.Value) {
 	p := x.Addr().Interface()
-	if r.v.reading() {
-		text, err := appendTree(nil, r.v.tree())
+	if r.from != nil {
+		text, err := appendTree(nil, r.from.tree())
 		if err == nil && r.v.Grow(0) {
 			err = decodeJSON(text, p)
 		}

@@ -59,7 +59,8 @@ func (r *repr) Field(name string) Value {
 		r.out = append(r.out, "'***'"...)
 		return mute{}
 	}
-	r.err = nil
+	r.failure.reset(false)
+	r.levels = r.levels[:0]
 	return r
 }
 
@@ -214,11 +215,6 @@ func (r *repr) Any(p any) {
 		r.out = append(r.out, "..."...)
 	}
 }
-
-func (r *repr) reading() bool { return false }
-func (r *repr) label() []byte { return nil }
-func (r *repr) skip()         {}
-func (r *repr) tree() any     { return nil }
 
 func (r *repr) Present(set bool) bool {
 	if !set {

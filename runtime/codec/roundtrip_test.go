@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/big"
@@ -301,7 +302,6 @@ type user struct {
 	Data     []byte            `json:"data"`
 	Pair     [2]int            `json:"pair"`
 	Untagged string
-	private  int
 }
 
 func sampleUser() user {
@@ -470,4 +470,97 @@ func TestPanicsOfUsersAreErrors(t *testing.T) {
 			t.Error("got", err)
 		}
 	})
+}
+
+// shaped has a JSON form of its own, of any shape.
+type shaped struct{ text string }
+
+func (s shaped) MarshalJSON() ([]byte, error) { return []byte(s.text), nil }
+
+func (s *shaped) UnmarshalJSON(b []byte) error {
+	var buf bytes.Buffer
+	err := json.Compact(&buf, b)
+	s.text = buf.String()
+	return err
+}
+
+func TestJSONForms(t *testing.T) {
+	t.Parallel()
+	everySerializer(t, func(t *testing.T, s codec.Serializer) {
+		if s.Name() == "gob" {
+			t.Skip("gob has its own forms")
+		}
+		for _, text := range []string{`null`, `true`, `-3`, `18446744073709551615`, `2.5`, `"text"`, `[]`, `{}`, `[1,[2.5,"a\n",null],{"k":[false]}]`} {
+			each(t, s, func(v codec.Value, p *[]byte) {
+				x := shaped{string(*p)}
+				codec.Any(v, &x)
+				*p = []byte(x.text)
+			}, []byte(text))
+		}
+	})
+}
+
+// Arrays have their length; what is zero is left out where the tag says so.
+func TestArraysAndZeros(t *testing.T) {
+	t.Parallel()
+	type zeros struct {
+		At    time.Time      `json:"at,omitzero"`
+		N     int            `json:"n,omitzero"`
+		S     string         `json:"s,omitempty"`
+		L     []int          `json:"l,omitempty"`
+		M     map[string]int `json:"m,omitempty"`
+		P     *int           `json:"p,omitempty"`
+		Inner base           `json:"inner,omitempty"`
+		Dash  int            `json:"-,"`
+	}
+	everySerializer(t, func(t *testing.T, s codec.Serializer) {
+		each(t, s, codec.Any[[3]int], [3]int{1, 2, 3})
+		each(t, s, codec.Any[[3]byte], [3]byte{1, 2, 3})
+		each(t, s, codec.Any[zeros], zeros{}, zeros{time.Unix(1, 0).UTC(), 1, "s", []int{1}, map[string]int{"a": 1}, new(5), base{ID: 1}, 2})
+		if s.Name() == "gob" || s.Name() == "json" { // as lenient as gob and encoding/json are
+			return
+		}
+		for _, text := range []string{`[1,2]`, `[1,2,3,4]`, `null`, `"x"`} {
+			data, err := codec.JSONText(func(v codec.Value) { codec.Any(v, &shaped{text}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := shaped{string(data)}
+			body, err := s.EncodeCall(visitFunc(&in, codec.Any[shaped]), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.DecodeCall(body, visitFunc(new([3]int), codec.Any[[3]int])); err == nil {
+				t.Errorf("%s as [3]int: no error", text)
+			}
+			if _, err := s.DecodeCall(body, visitFunc(new([3]byte), codec.Any[[3]byte])); err == nil {
+				t.Errorf("%s as [3]byte: no error", text)
+			}
+		}
+	})
+	s, _ := codec.ByName("msgpack")
+	data, err := s.EncodeMap(visitFunc(new(zeros), codec.Any[zeros]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := s.DecodeTree(data)
+	want := map[string]any{"x": map[string]any{"inner": map[string]any{"id": int64(0)}, "-": int64(0)}}
+	if d := diff(any(want), tree); d != "" || err != nil {
+		t.Error(d, err)
+	}
+}
+
+func TestInterfaces(t *testing.T) {
+	t.Parallel()
+	type loose struct {
+		Any  any
+		List []any
+	}
+	for _, name := range []string{"msgpack", "yaml"} {
+		s, _ := codec.ByName(name)
+		each(t, s, codec.Any[loose], loose{nil, []any{}}, loose{int64(1), []any{"a", 2.5, true, nil, map[string]any{"k": []any{uint64(1 << 63)}}, []byte{1}}})
+		var odd struct{ E error }
+		_, err := s.EncodeCall(func(f codec.Fields) { codec.Any(f.Field("x"), &odd) }, nil)
+		checkArgumentError(t, "an error", err, "x", "error can't travel: nobody knows what is in it at the other end in E")
+	}
 }

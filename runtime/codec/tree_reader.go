@@ -226,7 +226,6 @@ func (r *treeReader) JSON(json.RawMessage) json.RawMessage {
 }
 
 func (r *treeReader) Any(p any)     { visitReflected(r, p) }
-func (r *treeReader) reading() bool { return true }
 func (r *treeReader) label() []byte { return []byte(r.String("")) }
 
 func (r *treeReader) Present(bool) bool {

@@ -117,11 +117,7 @@ func (w *treeWriter) JSON(j json.RawMessage) json.RawMessage {
 	return j
 }
 
-func (w *treeWriter) Any(p any)     { visitReflected(w, p) }
-func (w *treeWriter) reading() bool { return false }
-func (w *treeWriter) skip()         {}
-func (w *treeWriter) label() []byte { return nil }
-func (w *treeWriter) tree() any     { return nil }
+func (w *treeWriter) Any(p any) { visitReflected(w, p) }
 
 func (w *treeWriter) Present(set bool) bool {
 	if !set {
