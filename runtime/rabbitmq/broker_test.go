@@ -44,6 +44,11 @@ type world struct {
 
 func newWorld(t testing.TB, url string) *world {
 	t.Helper()
+	return newPatientWorld(t, url, patience)
+}
+
+func newPatientWorld(t testing.TB, url string, patience time.Duration) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	w := &world{TB: t, url: url, ctx: ctx, queue: "test-" + uuid.NewString()}

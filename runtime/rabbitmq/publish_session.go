@@ -96,41 +96,6 @@ func (s *publishSession) ready(ctx context.Context, m *publishing) error {
 	return nil
 }
 
-// need is something that a message needs at the broker.
-type need struct {
-	what                 needed
-	queue, exchange, key string
-	kind                 queueKind
-}
-
-type needed int
-
-const (
-	needQueue    needed = iota // queue, kind
-	needExchange               // exchange
-	needRoute                  // exchange, key, queue
-	needLadder                 // of all delayed messages
-	needDelay                  // queue, bound to the ladder's end
-	needChannel                // a channel to publish to exchange
-)
-
-// needs lists what a message needs, in order.
-func (m *publishing) needs(list []need) []need {
-	if m.Queue != "" {
-		list = append(list, need{what: needQueue, queue: m.Queue, kind: m.queue})
-	}
-	switch {
-	case m.delayed:
-		list = append(list, need{what: needLadder}, need{what: needDelay, queue: m.Queue})
-	case m.Exchange == "":
-	case m.Queue == "":
-		list = append(list, need{what: needExchange, exchange: m.Exchange})
-	default:
-		list = append(list, need{what: needRoute, exchange: m.Exchange, key: m.RoutingKey, queue: m.Queue})
-	}
-	return list
-}
-
 // flight meets one need, beside those who wait for it.
 type flight struct {
 	done chan struct{}
@@ -266,71 +231,4 @@ func (s *publishSession) forgetChannel(c *publishChannel) {
 		delete(s.channels, c.exchange)
 		delete(s.flights, need{what: needChannel, exchange: c.exchange})
 	}
-}
-
-// publishChannel is a channel in confirm mode.
-type publishChannel struct {
-	*amqp.Channel
-	session  *publishSession
-	exchange string
-	closes   chan *amqp.Error
-
-	mu sync.Mutex
-	// returns are the messages that no queue took. The broker returns a message before it
-	// confirms it, so who has a confirm finds the return here. It has room for
-	// the whole window, since a full one would stall the connection.
-	returns chan amqp.Return
-	drained map[string]struct{} // message ids from returns
-	closed  error
-}
-
-func newPublishChannel(s *publishSession, exchange string) (*publishChannel, error) {
-	ch, err := s.Channel()
-	if err != nil {
-		return nil, err
-	}
-	c := &publishChannel{
-		Channel: ch, session: s, exchange: exchange,
-		closes:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		returns: ch.NotifyReturn(make(chan amqp.Return, windowMessages)),
-		drained: make(map[string]struct{}),
-	}
-	if err := ch.Confirm(false); err != nil {
-		_ = ch.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// returned says whether a message that has been confirmed came back, and forgets it.
-func (c *publishChannel) returned(messageID string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for drained := false; !drained; {
-		select {
-		case r, open := <-c.returns:
-			if open {
-				c.drained[r.MessageId] = struct{}{}
-			}
-			drained = !open
-		default:
-			drained = true
-		}
-	}
-	_, came := c.drained[messageID]
-	delete(c.drained, messageID)
-	return came
-}
-
-// cause says why the channel, which is closed, was closed.
-func (c *publishChannel) cause() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed == nil {
-		c.closed = amqp.ErrClosed
-		if err := <-c.closes; err != nil {
-			c.closed = err
-		}
-	}
-	return c.closed
 }

@@ -1,0 +1,184 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// dispatch is one message on its way, over as many sessions as it takes.
+type dispatch struct {
+	*publishing
+	reserved  int64 // of the window
+	publisher *publisher
+	channel   *publishChannel
+	confirm   *amqp.DeferredConfirmation
+	sent      time.Time
+	// uncertain says that an earlier try got no answer: the message may be queued.
+	uncertain bool
+	broken    int  // channels in a row that the broker closed under this message
+	redrawn   bool // the topology was declared anew because the message was not taken
+}
+
+func (d *dispatch) tryReserve(p *publisher) bool {
+	if d.reserved == 0 && p.window.TryAcquire(d.weight()) {
+		d.reserved, d.publisher = d.weight(), p
+	}
+	return d.reserved > 0
+}
+
+func (d *dispatch) reserve(ctx context.Context, p *publisher) error {
+	if d.tryReserve(p) {
+		return nil
+	}
+	if err := p.window.Acquire(ctx, d.weight()); err != nil {
+		return err
+	}
+	d.reserved, d.publisher = d.weight(), p
+	return nil
+}
+
+func (d *dispatch) release() {
+	if d.reserved > 0 {
+		d.publisher.window.Release(d.reserved)
+		d.reserved = 0
+	}
+}
+
+// weight is the message's part of the window, which bounds bytes and, by this minimum, messages.
+func (d *dispatch) weight() int64 {
+	return min(max(d.size(), windowBytes/windowMessages), windowBytes)
+}
+
+// send puts the message on the wire, waiting for a connection, its topology, an alarm and the
+// window as long as ctx lasts. After an error nothing is reserved.
+func (d *dispatch) send(ctx context.Context, p *publisher) error {
+	err := d.trySend(ctx, p)
+	if err != nil {
+		d.release()
+		return d.failed(err)
+	}
+	return nil
+}
+
+func (d *dispatch) trySend(ctx context.Context, p *publisher) error {
+	d.publisher = p
+	for {
+		s, err := p.connected(ctx)
+		if err != nil {
+			return err
+		}
+		err = d.sendOver(ctx, s)
+		if err == nil || ctx.Err() != nil || !lost(err) {
+			return err
+		}
+		// The session or the channel ended on the way: the next one is another chance.
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(firstBackoff):
+		}
+	}
+}
+
+func (d *dispatch) sendOver(ctx context.Context, s *publishSession) error {
+	d.aimIfDelayed()
+	if err := s.ready(ctx, d.publishing); err != nil {
+		return err
+	}
+	if err := d.reserve(ctx, d.publisher); err != nil {
+		return s.explain(err)
+	}
+	d.aimIfDelayed() // to create the ladder, or to wait, took its time
+	var err error
+	if d.channel, err = s.channel(ctx, d.exchange); err != nil {
+		return err
+	}
+	d.sent = time.Now()
+	d.properties.MessageId = d.publisher.messageID()
+	// The write goes to a buffer: it never blocks, and if it fails the message is not on its way.
+	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.Mandatory, false, d.properties)
+	if err != nil {
+		s.forgetChannel(d.channel)
+	}
+	return err
+}
+
+func (d *dispatch) aimIfDelayed() {
+	if d.delayed {
+		d.aim(time.Now())
+	}
+}
+
+// wait waits for the answer to the last send. again says that there is none to be had, and that
+// the message is to be sent once more.
+func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
+	select {
+	case <-d.confirm.Done():
+	case <-ctx.Done():
+		select {
+		case <-d.confirm.Done():
+		default:
+			go d.abandon()
+			d.uncertain = true
+			return false, d.failed(d.channel.session.explain(context.Cause(ctx)))
+		}
+	}
+	returned := d.Mandatory && d.channel.returned(d.properties.MessageId)
+	d.release()
+	switch {
+	case d.confirm.Acked() && !returned:
+		return false, nil
+	case returned:
+		return d.notTaken(task.ErrUnroutable)
+	case !d.channel.IsClosed():
+		return d.notTaken(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
+	}
+	d.uncertain = true
+	cause := d.channel.cause()
+	d.channel.session.forgetChannel(d.channel)
+	if d.publisher.ctx.Err() != nil {
+		return false, d.failed(context.Cause(d.publisher.ctx))
+	}
+	// The first time, an exchange or queue may have been deleted, and is now declared anew.
+	if d.channel.session.alive() {
+		if d.broken++; d.broken > 1 {
+			return false, d.failed(cause)
+		}
+		d.channel.session.forget(d.publishing, d.sent)
+	}
+	return true, nil
+}
+
+// notTaken handles a message that the broker has surely not queued: perhaps its
+// queue was deleted after it was declared here, which is worth one more try.
+func (d *dispatch) notTaken(err error) (again bool, _ error) {
+	if d.Queue == "" || d.redrawn {
+		return false, d.failed(err)
+	}
+	d.redrawn = true
+	d.channel.session.forget(d.publishing, d.sent)
+	return true, nil
+}
+
+// abandon lets go of a message whose caller has left, when its answer comes or its channel ends. There
+// are never more of these than the window has places.
+func (d *dispatch) abandon() {
+	<-d.confirm.Done()
+	d.channel.returned(d.properties.MessageId)
+	d.release()
+}
+
+// failed names the message, and says if it may be queued all the same.
+func (d *dispatch) failed(err error) error {
+	err = d.wrap(err)
+	if d.uncertain {
+		return &task.UnconfirmedError{ID: d.ID, Cause: err}
+	}
+	return err
+}
