@@ -331,7 +331,7 @@ func hidden(t types.Type) bool {
 		return false
 	}
 	for f := range u.Fields() {
-		if f := f; f.Exported() || f.Embedded() && !hidden(f.Type()) {
+		if f.Exported() || f.Embedded() && !hidden(f.Type()) {
 			return false
 		}
 	}

@@ -166,7 +166,7 @@ const (
 
 // classify tells the kinds of errors apart.
 func classify(err error) failure {
-	if errors.As(err, new(*driverPanic)) {
+	if errors.As(err, new(*driverPanicError)) {
 		return broken
 	}
 	var code sqlite3.ErrorCode
@@ -201,7 +201,7 @@ func isUncertain(err error) bool {
 }
 
 func isCorrupt(err error) bool {
-	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) || errors.As(err, new(*driverPanic))
+	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) || errors.As(err, new(*driverPanicError))
 }
 
 func isReadOnly(err error) bool {
@@ -212,14 +212,16 @@ func isLocked(err error) bool {
 	return errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED)
 }
 
-// A driverPanic is a panic of the driver: it runs SQLite's C code compiled to
+// A driverPanicError is a panic of the driver: it runs SQLite's C code compiled to
 // Go, where reading a broken page can end in an index out of range.
-type driverPanic struct{ value any }
+type driverPanicError struct{ value any }
 
-func (p *driverPanic) Error() string { return fmt.Sprintf("the SQLite driver panicked: %v", p.value) }
+func (p *driverPanicError) Error() string {
+	return fmt.Sprintf("the SQLite driver panicked: %v", p.value)
+}
 
 func contain(err *error) {
 	if v := recover(); v != nil {
-		*err = errors.Join(*err, &driverPanic{v})
+		*err = errors.Join(*err, &driverPanicError{v})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -135,7 +136,7 @@ func (db *database) openWriter(sync syncMode) (err error) {
 		PRAGMA temp_store=MEMORY;
 		PRAGMA journal_size_limit=67108864;
 		PRAGMA trusted_schema=OFF;
-		PRAGMA busy_timeout=` + fmt.Sprint(busyTimeout.Milliseconds()))
+		PRAGMA busy_timeout=` + strconv.FormatInt(busyTimeout.Milliseconds(), 10))
 }
 
 // checkDamage reads a database that is not too large for it.

@@ -29,7 +29,7 @@ func sharedFilesystem(folder string) (string, error) {
 	if err := unix.Statfs(folder, &fs); err != nil {
 		return "", err
 	}
-	return sharedFilesystems[int64(uint32(fs.Type))], nil //nolint:unconvert // the type differs by architecture
+	return sharedFilesystems[int64(uint32(fs.Type))], nil // the type of Type differs by architecture
 }
 
 // diskSpace returns how many bytes of the disk that holds folder are free for

@@ -158,7 +158,8 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 		m := &task.Message{
 			ID: string(r.taskID(3)), Task: r.text(4), Queue: sub.queue, Priority: uint8(l.prio),
 		}
-		if r.null(5) || decodeProps(r.blob(5), m) != nil {
+		unreadable := r.null(5) || decodeProps(r.blob(5), m) != nil
+		if unreadable {
 			broken = append(broken, l)
 			return nil
 		}

@@ -18,7 +18,7 @@ func goroutinesOf() []string {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	var ours []string
-	for _, stack := range strings.Split(string(stacks), "\n\n") {
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 		if strings.Contains(stack, "runtime/sqlite.(*") {
 			ours = append(ours, stack)
 		}

@@ -124,8 +124,8 @@ func looksLikeFile(name string) bool {
 
 // withoutSymlinks resolves the part of the path that exists.
 func withoutSymlinks(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	folder, file := filepath.Split(filepath.Clean(path))
 	if folder = filepath.Clean(folder); folder == path || file == "" {

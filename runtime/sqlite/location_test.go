@@ -68,11 +68,11 @@ func TestParseURLRefuses(t *testing.T) {
 
 func TestSymlinksLeadToTheSameDatabase(t *testing.T) {
 	t.Parallel()
-	real, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(real, link); err != nil {
+	folder, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(folder, link); err != nil {
 		t.Skip(err)
 	}
-	a, err := parseURL("sqlite:" + filepath.Join(real, "x", "new.db"))
+	a, err := parseURL("sqlite:" + filepath.Join(folder, "x", "new.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
