@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,7 +253,7 @@ func TestBadBodies(t *testing.T) {
 				t.Errorf("no error for the first %d bytes of %q", n, whole)
 			}
 		}
-		if _, err := s.DecodeCall(append(whole[:len(whole):len(whole)], "]"...), visit); err == nil {
+		if _, err := s.DecodeCall(append(slices.Clip(whole), "]"...), visit); err == nil {
 			t.Errorf("no error for %q with a byte after its end", whole)
 		}
 		if _, err := s.DecodeCall(nil, visit); err == nil {

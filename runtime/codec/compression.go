@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zlib"
@@ -42,10 +43,8 @@ func findCompression(name string) (compression, error) {
 		if name == c.header {
 			return c, nil
 		}
-		for _, alias := range c.aliases {
-			if name == alias {
-				return c, nil
-			}
+		if slices.Contains(c.aliases, name) {
+			return c, nil
 		}
 	}
 	return compression{}, fmt.Errorf("compression %s is not supported; gzip and zstd are, and bzip2 for reading", quoteName(name))

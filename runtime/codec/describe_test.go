@@ -143,20 +143,20 @@ func TestRepr(t *testing.T) {
 			t.Errorf("%s shows: %s", name, got)
 		}
 	}
-	whole1 := []rune(want)
-	for max := range len(whole1) + 10 {
-		if max == 0 {
+	whole := []rune(want)
+	for limit := range len(whole) + 10 {
+		if limit == 0 {
 			continue
 		}
-		got := codec.Repr(visit, nil, max)
-		if max >= len(whole1) {
+		got := codec.Repr(visit, nil, limit)
+		if limit >= len(whole) {
 			if got != want {
-				t.Errorf("%d: got %s", max, got)
+				t.Errorf("%d: got %s", limit, got)
 			}
 			continue
 		}
-		if n := utf8.RuneCountInString(got); n != max || max >= 3 && got != string(whole1[:max-3])+"..." {
-			t.Errorf("%d: got %d: %s", max, n, got)
+		if n := utf8.RuneCountInString(got); n != limit || limit >= 3 && got != string(whole[:limit-3])+"..." {
+			t.Errorf("%d: got %d: %s", limit, n, got)
 		}
 	}
 	if got := codec.Repr(func(codec.Fields) {}, nil, 10); got != "{}" {

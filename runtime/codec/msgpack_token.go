@@ -78,7 +78,7 @@ func sized(b []byte, k kind, i, bytes, each int) token {
 	if len(b)-i < bytes {
 		return token{}
 	}
-	n := 0
+	var n int
 	switch bytes {
 	case 1:
 		n = int(b[i])

@@ -17,24 +17,24 @@ import (
 //	{'username': 'ada', 'password': '***', 'n': 1, 'ok': True, 'none': None}
 //
 // The arguments whose names are in secret show as '***'. What is longer than
-// max runes is cut there and ends in "..."; max <= 0 means no limit.
-func Repr(visit func(Fields), secret []string, max int) string {
+// limit runes is cut there and ends in "..."; limit <= 0 means no limit.
+func Repr(visit func(Fields), secret []string, limit int) string {
 	r := repr{secret: secret, max: math.MaxInt}
-	if max > 0 {
-		r.max = max * utf8.UTFMax
+	if limit > 0 {
+		r.max = limit * utf8.UTFMax
 	}
 	r.out = append(r.out, '{')
 	visit(&r)
 	r.out = append(r.out, '}')
-	return cut(string(r.out), max)
+	return cut(string(r.out), limit)
 }
 
-// cut shortens s to max runes.
-func cut(s string, max int) string {
-	if max <= 0 || utf8.RuneCountInString(s) <= max {
+// cut shortens s to limit runes.
+func cut(s string, limit int) string {
+	if limit <= 0 || utf8.RuneCountInString(s) <= limit {
 		return s
 	}
-	keep := []rune(s)[:max]
+	keep := []rune(s)[:limit]
 	copy(keep[len(keep)-min(3, len(keep)):], []rune("..."))
 	return string(keep)
 }
@@ -59,7 +59,7 @@ func (r *repr) Field(name string) Value {
 		r.out = append(r.out, "'***'"...)
 		return mute{}
 	}
-	r.failure.reset(false)
+	r.reset(false)
 	r.levels = r.levels[:0]
 	return r
 }

@@ -511,7 +511,7 @@ func TestArraysAndZeros(t *testing.T) {
 		M     map[string]int `json:"m,omitempty"`
 		P     *int           `json:"p,omitempty"`
 		Inner base           `json:"inner,omitempty"`
-		Dash  int            `json:"-,"`
+		Dash  int            `json:"-,"` //nolint:staticcheck // meant: the name is "-"
 	}
 	everySerializer(t, func(t *testing.T, s codec.Serializer) {
 		each(t, s, codec.Any[[3]int], [3]int{1, 2, 3})

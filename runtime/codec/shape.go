@@ -75,8 +75,8 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 		s.explore(t.Key(), seen)
 		s.explore(t.Elem(), seen)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() || f.Anonymous {
+		for f := range t.Fields() {
+			if f := f; f.IsExported() || f.Anonymous {
 				s.explore(f.Type, seen)
 			}
 		}
@@ -127,8 +127,8 @@ func tooDeep(v reflect.Value, containers, pointers int) bool {
 			}
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if tooDeep(v.Field(i), containers+1, pointers) {
+		for _, field := range v.Fields() {
+			if tooDeep(field, containers+1, pointers) {
 				return true
 			}
 		}

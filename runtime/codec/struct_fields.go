@@ -108,7 +108,7 @@ func (f *structField) of(x reflect.Value) (_ reflect.Value, ok bool) {
 		}
 		x = x.Field(at)
 	}
-	return x, !(f.omitEmpty && isEmpty(x) || f.omitZero && isZero(x))
+	return x, (!f.omitEmpty || !isEmpty(x)) && (!f.omitZero || !isZero(x))
 }
 
 // make returns the field in x, and the embedded structs that lead to it.
@@ -136,7 +136,7 @@ func isEmpty(x reflect.Value) bool {
 }
 
 func isZero(x reflect.Value) bool {
-	if z, ok := x.Addr().Interface().(interface{ IsZero() bool }); ok {
+	if z, ok := reflect.TypeAssert[interface{ IsZero() bool }](x.Addr()); ok {
 		return z.IsZero()
 	}
 	return x.IsZero()

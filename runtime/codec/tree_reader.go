@@ -23,7 +23,7 @@ func (r *treeReader) Field(name string) Value {
 		return r
 	}
 	r.name = name
-	at := 0
+	var at int
 	if r.result {
 		var ok bool
 		if at, ok = r.args.named(name); !ok {

@@ -75,7 +75,7 @@ func describe(err error) *TaskError {
 		return e
 	}
 	if p, ok := errors.AsType[*PanicError](err); ok {
-		e.Traceback = string(p.Stack)
+		e.Traceback = strings.ToValidUTF8(string(p.Stack), "\uFFFD")
 	}
 	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 		t := reflect.TypeOf(cause)
