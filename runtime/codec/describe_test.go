@@ -143,19 +143,19 @@ func TestRepr(t *testing.T) {
 			t.Errorf("%s shows: %s", name, got)
 		}
 	}
-	whole := []rune(want)
-	for limit := range len(whole) + 10 {
+	text := []rune(want)
+	for limit := range len(text) + 10 {
 		if limit == 0 {
 			continue
 		}
 		got := codec.Repr(visit, nil, limit)
-		if limit >= len(whole) {
+		if limit >= len(text) {
 			if got != want {
 				t.Errorf("%d: got %s", limit, got)
 			}
 			continue
 		}
-		if n := utf8.RuneCountInString(got); n != limit || limit >= 3 && got != string(whole[:limit-3])+"..." {
+		if n := utf8.RuneCountInString(got); n != limit || limit >= 3 && got != string(text[:limit-3])+"..." {
 			t.Errorf("%d: got %d: %s", limit, n, got)
 		}
 	}
