@@ -60,7 +60,7 @@ func (c *coalescer) Close() error {
 	}
 	c.closed = true
 	c.signal()
-	return c.Conn.SetWriteDeadline(time.Now().Add(lastWords))
+	return c.SetWriteDeadline(time.Now().Add(lastWords))
 }
 
 func (c *coalescer) signal() {

@@ -171,8 +171,7 @@ func (c *connection) sever() { _ = c.socket.Close() }
 
 // code returns the reply code of a broker's exception, or 0.
 func code(err error) int {
-	var reply *amqp.Error
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[*amqp.Error](err); ok {
 		return reply.Code
 	}
 	return 0

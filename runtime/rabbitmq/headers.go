@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -49,9 +50,7 @@ func toTable(headers map[string]any) amqp.Table {
 		case map[string]any, []any:
 			if !copied {
 				table, copied = make(amqp.Table, len(headers)), true
-				for n, v := range headers {
-					table[n] = v
-				}
+				maps.Copy(table, headers)
 			}
 			table[name] = toField(value)
 		}

@@ -19,18 +19,18 @@ const (
 )
 
 // needs lists what a message needs, in order.
-func (m *publishing) needs(list []need) []need {
-	if m.Queue != "" {
-		list = append(list, need{what: needQueue, queue: m.Queue, kind: m.queue})
+func (p *publishing) needs(list []need) []need {
+	if p.Queue != "" {
+		list = append(list, need{what: needQueue, queue: p.Queue, kind: p.queue})
 	}
 	switch {
-	case m.delayed:
-		list = append(list, need{what: needLadder}, need{what: needDelay, queue: m.Queue})
-	case m.Exchange == "":
-	case m.Queue == "":
-		list = append(list, need{what: needExchange, exchange: m.Exchange})
+	case p.delayed:
+		list = append(list, need{what: needLadder}, need{what: needDelay, queue: p.Queue})
+	case p.Exchange == "":
+	case p.Queue == "":
+		list = append(list, need{what: needExchange, exchange: p.Exchange})
 	default:
-		list = append(list, need{what: needRoute, exchange: m.Exchange, key: m.RoutingKey, queue: m.Queue})
+		list = append(list, need{what: needRoute, exchange: p.Exchange, key: p.RoutingKey, queue: p.Queue})
 	}
 	return list
 }

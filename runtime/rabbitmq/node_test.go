@@ -100,11 +100,10 @@ func outage(t *testing.T, n *node, hurt func()) {
 	<-consumed
 	lost, repeated := 0, 0
 	accepted.Range(func(body, _ any) bool {
-		switch times := seen[body.(string)]; {
-		case times == 0:
-			lost++
-		default:
+		if times := seen[body.(string)]; times > 0 {
 			repeated += times - 1
+		} else {
+			lost++
 		}
 		return true
 	})

@@ -188,8 +188,21 @@ func TestDelayed(t *testing.T) {
 	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("the second time it came after %s", took)
 	}
+	// On the wire it is what Celery sends: the delay in binary, then the queue.
+	spy, err := w.admin.QueueDeclare("", false, true, true, false, nil)
+	w.check(err)
+	w.check(w.admin.QueueBind(spy.Name, "#."+w.queue, "celery_delayed_27", false, nil))
+	m = w.message("much later")
+	m.ETA = time.Now().Add(5*time.Second + 900*time.Millisecond)
+	w.check(transport.Publish(w.ctx, m))
+	copied, ok, err := w.admin.Get(spy.Name, true)
+	w.check(err)
+	if want := strings.Repeat("0.", 25) + "1.0.1." + w.queue; !ok || copied.RoutingKey != want {
+		t.Errorf("the routing key is %q, want %q", copied.RoutingKey, want)
+	}
+	in.ack(in.next())
 	// Celery declares the ladder as it is.
-	_, err := w.admin.QueueDeclare("celery_delayed_27", true, false, false, false, amqp.Table{
+	_, err = w.admin.QueueDeclare("celery_delayed_27", true, false, false, false, amqp.Table{
 		"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-message-ttl": int64(134217728000),
 		"x-dead-letter-exchange": "celery_delayed_26", "x-dead-letter-strategy": "at-least-once",
 	})
