@@ -132,6 +132,22 @@ func TestBlackHole(t *testing.T) {
 	})
 }
 
+// A connection that is dead without a word is noticed by its heartbeat.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	in := w.consume(w.open(proxy.url + "?heartbeat=2"))
+	w.eventually("the consumer is ready", in.Ready)
+	proxy.setHole(true)
+	w.within(10*time.Second, "to notice", func() {
+		w.eventually("the consumer is not ready", func() bool { return !in.Ready() })
+	})
+	proxy.setHole(false)
+	w.publish(w.open(w.url), "x")
+	in.drain("x")
+}
+
 func expired(parent context.Context, after time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(parent, after)
 	context.AfterFunc(ctx, cancel)
