@@ -190,7 +190,7 @@ var table = []Key{
 	},
 	{
 		Name: "immediate", Target: OnBoth,
-		Doc:   "It is an error for the caller if no worker takes the message at once. Default: it waits in the queue.",
+		Doc:   "It is an error for the caller if no worker takes the message at once. Not supported yet: such a task can be neither sent nor run. Default: it waits in the queue.",
 		apply: func(o *model.Options, _ string) error { o.Immediate = true; return nil },
 	},
 	{

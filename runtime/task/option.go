@@ -113,6 +113,9 @@ func newCallOptions(spec *Spec, options []Option) (*callOptions, error) {
 		serializer: spec.serializer(), compression: spec.Compression, priority: spec.Priority,
 		ignoreResult: spec.IgnoreResult, mandatory: !spec.NotMandatory,
 	}
+	if spec.Immediate {
+		o.err = errImmediate
+	}
 	for _, option := range options {
 		option(o)
 	}

@@ -70,6 +70,9 @@ type Spec struct {
 func (s *Spec) serializer() string { return or(s.Serializer, DefaultSerializer) }
 func (s *Spec) queue() string      { return or(s.Queue, DefaultQueue) }
 
+// errImmediate keeps a promise from being made that is not kept.
+var errImmediate = errors.New("immediate is not supported yet: remove it")
+
 // maxRetries is Forever or the number of retries allowed.
 func (s *Spec) maxRetries() int {
 	if s.MaxRetries == nil {
@@ -104,7 +107,7 @@ func (s *Spec) validate() error {
 		bad("priority %d is not between 0 (highest) and 9", *s.Priority)
 	}
 	if s.Immediate {
-		bad("immediate is not supported yet")
+		problems = append(problems, errImmediate)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("task %q: %w", s.Name, err)

@@ -93,7 +93,11 @@ const maxRepr = 1024
 func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time) error {
 	m.Queue, m.Exchange, m.Mandatory = o.queue, o.exchange, o.mandatory
 	m.Priority, m.Prioritized = o.wirePriority(), o.priority != nil
-	key, err := expandRoutingKey(o.routingKey, visit)
+	key := o.routingKey
+	if o.exchange != "" {
+		key = or(key, o.queue)
+	}
+	key, err := expandRoutingKey(key, visit)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -255,8 +256,10 @@ func (w *Worker) subscriptions() []Subscription {
 				continue
 			}
 			s.Prioritized = s.Prioritized || e.spec.Priority != nil
-			binding := Binding{Exchange: e.spec.Exchange, RoutingKey: e.spec.RoutingKey}
-			if binding.Exchange != "" && !slices.Contains(s.Bindings, binding) {
+			binding := Binding{Exchange: e.spec.Exchange, RoutingKey: or(e.spec.RoutingKey, q.Name)}
+			// Whoever sends knows what stands for a {param}, and binds that.
+			perCall := strings.Contains(binding.RoutingKey, "{")
+			if binding.Exchange != "" && !perCall && !slices.Contains(s.Bindings, binding) {
 				s.Bindings = append(s.Bindings, binding)
 			}
 		}
