@@ -510,8 +510,8 @@ func TestArraysAndZeros(t *testing.T) {
 		L     []int          `json:"l,omitempty"`
 		M     map[string]int `json:"m,omitempty"`
 		P     *int           `json:"p,omitempty"`
-		Inner base           `json:"inner,omitempty"`
-		Dash  int            `json:"-,"` //nolint:staticcheck // meant: the name is "-"
+		Inner base           `json:"inner,omitempty"` //nolint:modernize // that it has no effect is the case
+		Dash  int            `json:"-,"`              //nolint:staticcheck // meant: the name is "-"
 	}
 	everySerializer(t, func(t *testing.T, s codec.Serializer) {
 		each(t, s, codec.Any[[3]int], [3]int{1, 2, 3})

@@ -76,7 +76,7 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 		s.explore(t.Elem(), seen)
 	case reflect.Struct:
 		for f := range t.Fields() {
-			if f := f; f.IsExported() || f.Anonymous {
+			if f.IsExported() || f.Anonymous {
 				s.explore(f.Type, seen)
 			}
 		}
