@@ -108,7 +108,7 @@ kill_node() {
 
 stop() {
 	if running; then
-		$bin/rabbitmqctl -q stop "$dir/pid" >&2 || kill_node
+		$bin/rabbitmqctl -q stop "$dir/pid" >/dev/null 2>&1 || kill_node
 	fi
 	if [ -s "$dir/port" ]; then
 		epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true

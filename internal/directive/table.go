@@ -152,7 +152,7 @@ var table = []Key{
 	},
 	{
 		Name: "disable_error_emails", Target: OnBoth,
-		Doc:   "Failures of this task send no mail. Default: they do, where the worker sends mail.",
+		Doc:   "Failures of this task send no mail. Default: they do, once workers send mail, which they don't yet.",
 		apply: func(o *model.Options, _ string) error { o.DisableErrorEmails = true; return nil },
 	},
 	{
@@ -182,7 +182,7 @@ var table = []Key{
 	},
 	{
 		Name: "mandatory", Value: "true|false", Target: OnBoth, Example: "mandatory false",
-		Doc: "Whether it is an error for the caller if no queue takes the message. Default: true.",
+		Doc: "Whether it is an error for the caller if no queue takes the message. That concerns exchanges: a queue that is missing is made. Default: true.",
 		apply: func(o *model.Options, value string) error {
 			o.NotMandatory = value == "false"
 			return oneOf(new(string), value, "true", "false")

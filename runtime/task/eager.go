@@ -50,6 +50,9 @@ func (t *eagerTransport) Publish(ctx context.Context, m *Message) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if _, ok := t.executor.registry.Lookup(m.Task); !ok {
+			return errors.New("it is not registered with this eager client: add its package's RegisterTasks")
+		}
 		outcome := t.runOnce(ctx, m)
 		if outcome.Result != nil {
 			t.mu.Lock()

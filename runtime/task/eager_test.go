@@ -112,6 +112,10 @@ func TestEagerTellsWhatIsWrong(t *testing.T) {
 	if _, err := greet.Send(t.Context(), &greetArgs{}); !errors.Is(err, task.ErrNoClient) {
 		t.Errorf("no client: %v", err)
 	}
+	stranger := task.Define[otherArgs](task.Spec{Name: "example.stranger"}, codec.String[string])
+	if _, err := stranger.Send(ctx, &otherArgs{}); err == nil || !strings.Contains(err.Error(), "not registered") {
+		t.Errorf("an unregistered task: %v", err)
+	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	ctx, greet = eager(t, task.Spec{}, func(context.Context, *greetArgs) (string, error) { return "", nil })
@@ -139,6 +143,7 @@ func TestBadOptions(t *testing.T) {
 	for want, option := range map[string]task.Option{
 		"task.Priority(10)":           task.Priority(10),
 		`task.ID("a b")`:              task.ID("a b"),
+		`"my queue" is no name`:       task.Queue("my queue"),
 		`serializer "x" is not`:       task.UseSerializer("x"),
 		"compressing the body with x": task.UseCompression("x"),
 		"more than 255 bytes":         task.RoutingKey(strings.Repeat("k", 256)),

@@ -88,7 +88,7 @@ func (e *executor) execute(ctx context.Context, r *request) Outcome {
 	start := e.now()
 	err := e.run(ctx, r, invocation)
 	took := e.now().Sub(start)
-	if err != nil && errors.Is(context.Cause(ctx), ErrDraining) && errors.Is(err, context.Canceled) {
+	if interrupted(ctx, err) {
 		e.logger.Warn("task interrupted by the shutdown, given back", "task", r.name, "id", r.id, "after", took)
 		return Outcome{Requeue: true}
 	}
@@ -113,6 +113,11 @@ func (e *executor) execute(ctx context.Context, r *request) Outcome {
 	}
 	e.logger.Info("task succeeded", "task", r.name, "id", r.id, "took", took)
 	return e.success(r, invocation)
+}
+
+// interrupted says whether a run ended because the worker is shutting down, and not by itself.
+func interrupted(ctx context.Context, err error) bool {
+	return errors.Is(context.Cause(ctx), ErrDraining) && (errors.Is(err, ErrDraining) || errors.Is(err, context.Canceled))
 }
 
 // success is the outcome with the task's result, if it is wanted.

@@ -38,10 +38,13 @@ func (e *TaskError) Error() string {
 	return s
 }
 
-// Is matches another TaskError of the same Type, and [ErrRevoked].
+// Is matches [ErrRevoked], [ErrTimeout], and another TaskError of the same Type.
 func (e *TaskError) Is(target error) bool {
-	if target == ErrRevoked {
+	switch target {
+	case ErrRevoked:
 		return e.State == Revoked
+	case ErrTimeout:
+		return e.Type == softTimeLimit || e.Type == "TimeLimitExceeded"
 	}
 	other, ok := target.(*TaskError)
 	return ok && other.Type != "" && other.Type == e.Type
@@ -67,11 +70,18 @@ var genericErrors = map[string]bool{
 	"permanentError": true, "retryError": true, "Error": true,
 }
 
+// softTimeLimit is what Celery calls the end of a task's time.
+const softTimeLimit = "SoftTimeLimitExceeded"
+
 // describe turns an error into what crosses the wire.
 func describe(err error) *TaskError {
 	e := &TaskError{State: Failure, Message: safeText(err), Type: "Error", Module: "go"}
 	if rejected, ok := errors.AsType[*rejection](err); ok {
 		e.Type, e.Module, e.Message = rejected.excType, rejected.excModule, safeText(rejected.err)
+		return e
+	}
+	if errors.Is(err, ErrTimeout) {
+		e.Type, e.Module = softTimeLimit, "billiard.exceptions"
 		return e
 	}
 	if p, ok := errors.AsType[*PanicError](err); ok {

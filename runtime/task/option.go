@@ -54,7 +54,12 @@ func ID(id string) Option {
 
 // Queue sends to another queue than the task's own.
 func Queue(name string) Option {
-	return func(o *callOptions) { o.queue, o.exchange, o.routingKey, o.explicitQueue = name, "", "", true }
+	return func(o *callOptions) {
+		if err := checkQueueName(name); err != nil {
+			o.err = fmt.Errorf("task.Queue: %w", err)
+		}
+		o.queue, o.exchange, o.routingKey, o.explicitQueue = name, "", "", true
+	}
 }
 
 // Exchange sends through another exchange than the task's own.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -174,6 +175,9 @@ func resultSignature(visit func(codec.Fields), value any) string {
 func (t Task[A, R]) fromJSON(arguments []byte) (*A, error) {
 	body := []byte("[[], {}, {}]")
 	text := strings.TrimSpace(string(arguments))
+	if text != "" && !json.Valid([]byte(text)) {
+		return nil, fmt.Errorf("the arguments are not valid JSON: %w", json.Unmarshal([]byte(text), new(any)))
+	}
 	switch {
 	case strings.HasPrefix(text, "["):
 		body = []byte("[" + text + ", {}, {}]")

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 )
@@ -106,6 +107,9 @@ func (s *Spec) validate() error {
 	if s.Priority != nil && (*s.Priority < 0 || *s.Priority > 9) {
 		bad("priority %d is not between 0 (highest) and 9", *s.Priority)
 	}
+	if err := checkQueueName(s.queue()); err != nil {
+		problems = append(problems, err)
+	}
 	if s.Immediate {
 		problems = append(problems, errImmediate)
 	}
@@ -121,6 +125,14 @@ func validName(name string) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !letter && (r < '0' || r > '9') && !strings.ContainsRune("._-:/", r)
 	})
+}
+
+// checkQueueName wants what every broker takes and every shell and log shows as one word.
+func checkQueueName(name string) error {
+	if name == "" || len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }) {
+		return fmt.Errorf("%q is no name of a queue: want 1 to 255 printable characters without spaces", name)
+	}
+	return nil
 }
 
 // Options lists what differs from the defaults, in the words of the directives.

@@ -45,6 +45,7 @@ func TestSpecValidate(t *testing.T) {
 		"rate limit -1":              {Name: "a", RateLimit: -1},
 		"can't be negative":          {Name: "a", Timeout: -1},
 		"priority 10 is not":         {Name: "a", Priority: new(10)},
+		`"my queue" is no name`:      {Name: "a", Queue: "my queue"},
 		"immediate is not supported": {Name: "a", Immediate: true},
 	} {
 		if err := spec.validate(); err == nil || !strings.Contains(err.Error(), want) {

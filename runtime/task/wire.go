@@ -63,8 +63,8 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		ReplyTo:         c.transport.ReplyTo(),
 		Headers:         headers,
 	}
-	if o.ignoreResult {
-		headers["ignore_result"] = true
+	if o.ignoreResult || o.spec.IgnoreResult {
+		headers["ignore_result"] = o.ignoreResult
 	}
 	if o.timeout > 0 {
 		headers["timelimit"] = []any{o.timeout.Seconds(), nil}

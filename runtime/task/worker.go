@@ -148,8 +148,11 @@ func (c *WorkerConfig) complete(r *Registry) error {
 	}
 	seen := map[string]bool{}
 	for _, q := range c.Queues {
-		if q.Name == "" || q.Concurrency < 0 || q.Prefetch < 0 {
-			return fmt.Errorf("task.WorkerConfig: queue %q: want a name, and no negative numbers", q.Name)
+		if err := checkQueueName(q.Name); err != nil {
+			return fmt.Errorf("task.WorkerConfig: %w", err)
+		}
+		if q.Concurrency < 0 || q.Prefetch < 0 {
+			return fmt.Errorf("task.WorkerConfig: queue %q: no number may be negative", q.Name)
 		}
 		if seen[q.Name] {
 			return fmt.Errorf("task.WorkerConfig: queue %q is given twice", q.Name)
@@ -234,6 +237,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.consumer = consumer
 	close(w.started)
+	w.warnOfStrangers()
 	for _, p := range w.pools {
 		for range p.slots {
 			go w.slot(tasks, p)
@@ -245,6 +249,16 @@ func (w *Worker) Run(ctx context.Context) error {
 		p.close()
 	}
 	return errors.Join(err, consumer.Close())
+}
+
+// warnOfStrangers tells of queues to which no registered task is sent: perhaps a slip of the pen.
+func (w *Worker) warnOfStrangers() {
+	used := w.executor.registry.Queues()
+	for _, q := range w.config.Queues {
+		if !slices.Contains(used, q.Name) {
+			w.logger.Warn("no registered task has this queue; consuming from it all the same", "queue", q.Name, "queues of the tasks", strings.Join(used, ","))
+		}
+	}
 }
 
 func (w *Worker) subscriptions() []Subscription {

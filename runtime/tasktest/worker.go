@@ -381,14 +381,14 @@ func testTimeout(t *testing.T, w *world) {
 		return "", ctx.Err()
 	}})
 	ctx := w.client()
-	if failure := w.failed(ctx, w.send(ctx, hang, Args{})); !strings.Contains(failure.Message, "timeout") {
+	if failure := w.failed(ctx, w.send(ctx, hang, Args{})); !strings.Contains(failure.Message, "timeout") || !errors.Is(failure, task.ErrTimeout) {
 		t.Errorf("the failure is %v", failure)
 	}
 }
 
 func testIgnoreResult(t *testing.T, w *world) {
 	quiet := w.define("quiet", func(s *task.Spec) { s.IgnoreResult = true })
-	ran := make(chan struct{}, 1)
+	ran := make(chan struct{}, 2)
 	w.work(task.WorkerConfig{}, handle{quiet, func(_ context.Context, a *Args) (string, error) {
 		if a.Text == "fail" {
 			return "", errors.New("failed all the same")
@@ -401,6 +401,9 @@ func testIgnoreResult(t *testing.T, w *world) {
 	<-ran
 	if _, err := call.Get(ctx); !errors.Is(err, task.ErrNoResult) {
 		t.Errorf("Get: %v, want ErrNoResult", err)
+	}
+	if got, err := w.send(ctx, quiet.With(task.IgnoreResult(false)), Args{}).Get(ctx); got != "unseen" {
+		t.Errorf("a call that asks for its result got %q, %v", got, err)
 	}
 	failing := w.send(ctx, quiet, Args{Text: "fail"})
 	w.eventually("the failure is stored", func() bool {
@@ -530,29 +533,38 @@ func testDrain(t *testing.T, w *world) {
 func testDrainCancels(t *testing.T, w *world) {
 	wait := w.define("wait")
 	started, causes := make(chan struct{}, 2), make(chan error, 2)
-	handler := func(ctx context.Context, _ *Args) (string, error) {
+	handler := func(ctx context.Context, a *Args) (string, error) {
 		started <- struct{}{}
 		select {
 		case <-ctx.Done():
 			causes <- context.Cause(ctx)
+			if a.Text == "cause" {
+				return "", fmt.Errorf("interrupted: %w", context.Cause(ctx))
+			}
 			return "", ctx.Err()
 		case <-w.ctx.Done():
 			return "", nil
 		}
 	}
 	ctx := w.client()
-	call := w.send(ctx, wait, Args{})
+	calls, err := wait.DelayMany(ctx, []Args{{}, {Text: "cause"}})
+	w.check(err)
 	first := w.work(task.WorkerConfig{Drain: 30 * time.Millisecond}, handle{wait, handler})
 	<-started
+	<-started
 	w.check(first.stop())
-	if cause := <-causes; !errors.Is(cause, task.ErrDraining) {
-		t.Errorf("the context's cause is %v", cause)
+	for range calls {
+		if cause := <-causes; !errors.Is(cause, task.ErrDraining) {
+			t.Errorf("the context's cause is %v", cause)
+		}
 	}
 	w.work(task.WorkerConfig{}, handle{wait, func(ctx context.Context, _ *Args) (string, error) {
 		return fmt.Sprint(task.InfoFrom(ctx).Retries), nil
 	}})
-	if got, err := call.Get(ctx); got != "0" {
-		t.Errorf("the interrupted task ended with %q, %v; want a run that counts no retry", got, err)
+	for _, call := range calls {
+		if got, err := call.Get(ctx); got != "0" {
+			t.Errorf("the interrupted task ended with %q, %v; want a run that counts no retry", got, err)
+		}
 	}
 }
 

@@ -58,11 +58,20 @@ func (f *logFlags) open(stderr io.Writer) (*logging, error) {
 	l.text = f.format == "text" || f.file != ""
 	l.forPeople = f.format == "text" && f.file == ""
 	if f.format == "json" {
+		options.ReplaceAttr = durationAsText
 		l.Logger = slog.New(slog.NewJSONHandler(escaper{out}, options))
 	} else {
 		l.Logger = slog.New(slog.NewTextHandler(out, options))
 	}
 	return l, nil
+}
+
+// durationAsText keeps a number of nanoseconds from being taken for one of seconds.
+func durationAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // escaper escapes what the handler for JSON lets through, such as a change of the reading direction. The

@@ -29,11 +29,13 @@ func TestLogInjection(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx := task.WithClient(t.Context(), task.NewClient(transport, task.ClientConfig{}))
+			text := strings.ToValidUTF8(hostile, "")
 			for _, m := range []*task.Message{
-				{Headers: map[string]any{"task": hostile, "id": "id-" + hostile}, ContentType: "application/json"},
-				{Headers: map[string]any{"task": echo.Name(), "id": hostile, "eta": hostile}},
-				{Headers: map[string]any{"task": echo.Name(), "id": hostile}, ContentType: hostile, Body: []byte(hostile)},
-				{Headers: map[string]any{"task": echo.Name(), "id": hostile}, ContentType: "application/json", Body: []byte(hostile)},
+				{Headers: map[string]any{"task": hostile, "id": hostile}},
+				{Headers: map[string]any{"task": text, "id": text}, ContentType: "application/json"},
+				{Headers: map[string]any{"task": echo.Name(), "id": text, "eta": hostile}},
+				{Headers: map[string]any{"task": echo.Name(), "id": text}, ContentType: hostile, Body: []byte(hostile)},
+				{Headers: map[string]any{"task": echo.Name(), "id": text}, ContentType: "application/json", Body: []byte(hostile)},
 			} {
 				m.Queue = "tasks"
 				if err := transport.Publish(ctx, m); err != nil {
