@@ -12,7 +12,7 @@ import (
 )
 
 // spec is the task.Spec with what differs from the defaults.
-func spec(t *model.Task) jen.Code {
+func (f *file) spec(t *model.Task) jen.Code {
 	o := &t.Options
 	var fields []jen.Code
 	add := func(name string, value jen.Code) {
@@ -30,6 +30,7 @@ func spec(t *model.Task) jen.Code {
 	}
 
 	text("Name", t.Name)
+	text("Signature", f.spelledSignature(t))
 	text("Serializer", o.Serializer)
 	text("Compression", o.Compression)
 	if o.MaxRetries != nil {

@@ -52,7 +52,7 @@ func (f *file) handshake() {
 // close an initialization cycle as soon as its body sends the task again.
 func (f *file) variable(t *task) {
 	f.comment(doc(t.Task)...)
-	define := jen.Qual(taskPath, "Define").Types(jen.Id(t.args)).Call(spec(t.Task), f.resultFunc(t))
+	define := jen.Qual(taskPath, "Define").Types(jen.Id(t.args)).Call(f.spec(t.Task), f.resultFunc(t))
 	f.Var().Id(t.Stub).Op("=").Id(t.typ).Values(define)
 }
 

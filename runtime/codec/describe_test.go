@@ -78,17 +78,6 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// A fingerprint is part of the wire: it must not change.
-func TestFingerprint(t *testing.T) {
-	t.Parallel()
-	if got := codec.Fingerprint("username string, password string"); got != "0a4e83b435488cd6" {
-		t.Error("got", got)
-	}
-	if codec.Fingerprint("a string") == codec.Fingerprint("b string") {
-		t.Error("two signatures, one fingerprint")
-	}
-}
-
 func TestRepr(t *testing.T) {
 	t.Parallel()
 	var (

@@ -1,8 +1,6 @@
 package codec
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"reflect"
 	"time"
@@ -15,13 +13,6 @@ func Signature(visit func(Fields)) string {
 	var s signature
 	visit(&s)
 	return string(s.text)
-}
-
-// Fingerprint is a short hash of a [Signature]: equal in all processes that
-// know a task with the same one.
-func Fingerprint(signature string) string {
-	sum := sha256.Sum256([]byte(signature))
-	return hex.EncodeToString(sum[:8])
 }
 
 // signature is the Fields and the Value that write a signature.

@@ -65,10 +65,8 @@ type Entry struct {
 	prepare func() invocation
 	call    func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error)
 	calls   func(ctx context.Context, id string) (UntypedCall, error)
-	// signature describes the arguments; see codec.Signature.
-	signature   string
-	result      string
-	fingerprint string
+	// signature is what Signature returns.
+	signature string
 }
 
 // Name is the registered name.
@@ -81,12 +79,7 @@ func (e *Entry) Queue() string { return e.spec.queue() }
 func (e *Entry) Spec() Spec { return *e.spec }
 
 // Signature is the task's arguments and result, as "(username string) int64".
-func (e *Entry) Signature() string {
-	if e.result == "" {
-		return "(" + e.signature + ")"
-	}
-	return "(" + e.signature + ") " + e.result
-}
+func (e *Entry) Signature() string { return e.signature }
 
 // Call sends the task with arguments in JSON: a list, or a map by name.
 func (e *Entry) Call(ctx context.Context, arguments []byte, options ...Option) (UntypedCall, error) {
@@ -135,13 +128,17 @@ func (i *typedInvocation[A, R]) result(v codec.Value) { i.def.result(v, &i.value
 func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, error)) {
 	var args A
 	var value R
-	signature := codec.Signature(func(f codec.Fields) { t.def.visit(&args, f) })
+	signature := t.def.spec.Signature
+	if signature == "" {
+		signature = "(" + codec.Signature(func(f codec.Fields) { t.def.visit(&args, f) }) + ")"
+		if result := resultSignature(func(f codec.Fields) { t.def.result(f.Field(""), &value) }, any(value)); result != "" {
+			signature += " " + result
+		}
+	}
 	r.add(&Entry{
-		spec:        &t.def.spec,
-		prepare:     func() invocation { return &typedInvocation[A, R]{def: t.def, function: function} },
-		signature:   signature,
-		fingerprint: codec.Fingerprint(signature),
-		result:      resultSignature(func(f codec.Fields) { t.def.result(f.Field(""), &value) }, any(value)),
+		spec:      &t.def.spec,
+		prepare:   func() invocation { return &typedInvocation[A, R]{def: t.def, function: function} },
+		signature: signature,
 		call: func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error) {
 			args, err := t.fromJSON(arguments)
 			if err != nil {

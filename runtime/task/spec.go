@@ -28,6 +28,9 @@ const Forever = -1
 type Spec struct {
 	// Name is what messages call the task.
 	Name string
+	// Signature is how the source spells the arguments and the result, for people. "": made from
+	// the argument struct.
+	Signature string
 	// Serializer of the arguments: msgpack (default), json, yaml, gob or a registered one.
 	Serializer string
 	// Compression of the message body: gzip, zstd, or none.

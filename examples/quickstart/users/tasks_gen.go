@@ -19,6 +19,7 @@ const _ = task.Generation1
 // Task "github.com/taskgen/taskgen/examples/quickstart/users.Mailer.welcome".
 var MailerWelcome = MailerWelcomeTask{task.Define[MailerWelcomeArgs](task.Spec{
 	Name:      "github.com/taskgen/taskgen/examples/quickstart/users.Mailer.welcome",
+	Signature: "(username string) Mail",
 	RateLimit: 2 * task.PerSecond,
 	Queue:     "quickstart",
 }, codec.Any[Mail])}
@@ -59,6 +60,7 @@ func (t MailerWelcomeTask) Retry(ctx context.Context, cause error, username stri
 // Task "github.com/taskgen/taskgen/examples/quickstart/users.createUser".
 var CreateUser = CreateUserTask{task.Define[CreateUserArgs](task.Spec{
 	Name:       "github.com/taskgen/taskgen/examples/quickstart/users.createUser",
+	Signature:  "(username string, password string) int64",
 	Serializer: "json",
 	MaxRetries: new(5),
 	RateLimit:  100 * task.PerMinute,
@@ -105,6 +107,7 @@ func (t CreateUserTask) Retry(ctx context.Context, cause error, username, passwo
 // Task "github.com/taskgen/taskgen/examples/quickstart/users.sendStatus".
 var SendStatus = SendStatusTask{task.Define[SendStatusArgs](task.Spec{
 	Name:              "github.com/taskgen/taskgen/examples/quickstart/users.sendStatus",
+	Signature:         "(token string, text string) int",
 	DefaultRetryDelay: new(1 * time.Second),
 	Queue:             "quickstart",
 	Secret:            []string{"token"},
@@ -147,8 +150,9 @@ func (t SendStatusTask) Retry(ctx context.Context, cause error, token, text stri
 //
 // Task "github.com/taskgen/taskgen/examples/quickstart/users.deleteUser".
 var DeleteUser = DeleteUserTask{task.Define[DeleteUserArgs](task.Spec{
-	Name:  "github.com/taskgen/taskgen/examples/quickstart/users.deleteUser",
-	Queue: "quickstart",
+	Name:      "github.com/taskgen/taskgen/examples/quickstart/users.deleteUser",
+	Signature: "(id int64)",
+	Queue:     "quickstart",
 }, codec.Nothing)}
 
 // DeleteUserTask sends [DeleteUser].
@@ -186,8 +190,9 @@ func (t DeleteUserTask) Retry(ctx context.Context, cause error, id int64) error 
 //
 // Task "github.com/taskgen/taskgen/examples/quickstart/users.remind".
 var Remind = RemindTask{task.Define[RemindArgs](task.Spec{
-	Name:  "github.com/taskgen/taskgen/examples/quickstart/users.remind",
-	Queue: "quickstart",
+	Name:      "github.com/taskgen/taskgen/examples/quickstart/users.remind",
+	Signature: "(text string) time.Time",
+	Queue:     "quickstart",
 }, codec.Time)}
 
 // RemindTask sends [Remind].
