@@ -17,9 +17,10 @@ type Package struct {
 	Structs []string
 	// Taken holds every identifier that the package block can't take besides
 	// those of the generated file: what the package's other files declare
-	// at package level (tests and files for other systems included), what they
-	// dot-import, and those of their import names that begin with an upper
-	// case letter. Other import names are not among them.
+	// at package level (tests and files for other systems included), and those
+	// of their import names that begin with an upper case letter. Other import
+	// names are not among them; nor is what they dot-import, which is left to
+	// the compiler.
 	Taken map[string]bool
 	// Imports maps the import path of every package that a type mentions to
 	// that package's name.
