@@ -26,15 +26,19 @@ type request struct {
 
 // Reasons for which a message is parked in the dead letters.
 const (
-	ReasonNotATask        = "not-a-task"
-	ReasonBadHeader       = "bad-header"
-	ReasonUnknownTask     = "unknown-task"
-	ReasonContentType     = "content-type-not-accepted"
-	ReasonTooLarge        = "too-large"
-	ReasonUndecodable     = "undecodable"
-	ReasonBadArguments    = "bad-arguments"
-	maxIDLength           = 255
-	maxWaitHeaderDuration = 100 * 365 * 24 * time.Hour
+	ReasonNotATask     = "not-a-task"
+	ReasonBadHeader    = "bad-header"
+	ReasonUnknownTask  = "unknown-task"
+	ReasonContentType  = "content-type-not-accepted"
+	ReasonTooLarge     = "too-large"
+	ReasonUndecodable  = "undecodable"
+	ReasonBadArguments = "bad-arguments"
+)
+
+const (
+	maxIDLength = 255 // bytes, what an AMQP property holds
+	// maxTimeLimit is where a time limit means none; more would overflow a Duration.
+	maxTimeLimit = 100 * 365 * 24 * time.Hour
 )
 
 // rejection is why a message can't be run: it is parked, and the caller is told.
@@ -192,7 +196,7 @@ func timeLimit(v any) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !(seconds > 0) || seconds >= maxWaitHeaderDuration.Seconds() {
+		if !(seconds > 0) || seconds >= maxTimeLimit.Seconds() {
 			continue
 		}
 		if d := time.Duration(seconds * float64(time.Second)); least == 0 || d < least {
