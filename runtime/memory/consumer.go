@@ -38,6 +38,9 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 		return nil, task.ErrClosed
 	}
 	c := &consumer{transport: t, config: config, unsettled: map[uint64]*outside{}, held: map[string]int{}}
+	if err := t.bind(config.Subscriptions); err != nil {
+		return nil, err
+	}
 	for _, s := range config.Subscriptions {
 		c.running.Go(func() { c.deliver(s) })
 	}
@@ -69,9 +72,7 @@ func (c *consumer) next(s task.Subscription) *task.Delivery {
 	t.tags++
 	c.unsettled[t.tags] = &outside{item: i, queue: s.Queue}
 	c.held[s.Queue]++
-	m := clone(i.message)
-	m.Queue = s.Queue
-	return &task.Delivery{Message: m, Redelivered: i.attempts > 0, Attempts: i.attempts, Tag: t.tags}
+	return &task.Delivery{Message: clone(i.message), Redelivered: i.attempts > 0, Attempts: i.attempts, Tag: t.tags}
 }
 
 // Settle carries out an outcome, all of it at once.
@@ -89,7 +90,7 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 	delete(c.unsettled, d.Tag)
 	c.held[out.queue]--
 	for _, m := range o.Publish {
-		t.put(m)
+		t.put(m, m.Queue)
 	}
 	if o.Dead != nil {
 		q := t.queue(out.queue)
@@ -134,6 +135,11 @@ func (c *consumer) Close() error {
 		delete(c.unsettled, tag)
 	}
 	clear(c.held)
+	for _, s := range c.config.Subscriptions {
+		if s.Own {
+			c.transport.disown(s)
+		}
+	}
 	c.transport.changed.Broadcast()
 	c.transport.mu.Unlock()
 	c.running.Wait()

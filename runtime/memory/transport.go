@@ -21,6 +21,7 @@ type Transport struct {
 	mu      sync.Mutex
 	changed *sync.Cond // a queue, a subscription or closed has changed
 	queues  map[string]*queue
+	exchanges
 	results map[string]*result
 	closed  bool
 	tags    uint64
@@ -38,7 +39,7 @@ func (r *result) expired(now time.Time) bool {
 
 // New makes a broker of its own.
 func New() *Transport {
-	t := &Transport{name: "memory:", queues: map[string]*queue{}, results: map[string]*result{}}
+	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, results: map[string]*result{}}
 	t.changed = sync.NewCond(&t.mu)
 	return t
 }
@@ -74,7 +75,7 @@ func (t *Transport) String() string { return t.name }
 // ReplyTo is empty: results are stored by task id.
 func (t *Transport) ReplyTo() string { return "" }
 
-// Publish puts the message into its queue.
+// Publish puts the message into its queue, or those that its exchange leads it to.
 func (t *Transport) Publish(ctx context.Context, m *task.Message) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -84,7 +85,13 @@ func (t *Transport) Publish(ctx context.Context, m *task.Message) error {
 	if t.closed {
 		return task.ErrClosed
 	}
-	t.put(m)
+	queues, err := t.route(m)
+	if err != nil {
+		return err
+	}
+	for _, queue := range queues {
+		t.put(m, queue)
+	}
 	return nil
 }
 
@@ -102,11 +109,13 @@ func (t *Transport) PublishMany(ctx context.Context, ms []*task.Message) []error
 	return errs
 }
 
-// put puts a copy of m into its queue, and wakes who waits for it. Locked.
-func (t *Transport) put(m *task.Message) {
+// put puts a copy of m into a queue, and wakes who waits for it. Locked.
+func (t *Transport) put(m *task.Message, queue string) {
 	t.tags++
-	q := t.queue(m.Queue)
-	q.add(&item{message: clone(m), seq: t.tags}, time.Now())
+	q := t.queue(queue)
+	m = clone(m)
+	m.Queue = queue
+	q.add(&item{message: m, seq: t.tags}, time.Now())
 	t.schedule(q)
 	t.changed.Broadcast()
 }
@@ -142,6 +151,20 @@ func clone(m *task.Message) *task.Message {
 	c := *m
 	c.Headers = maps.Clone(m.Headers)
 	return &c
+}
+
+// DeleteExpiredResults deletes the results whose time is over.
+func (t *Transport) DeleteExpiredResults(context.Context) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, now := 0, time.Now()
+	for id, r := range t.results {
+		if r.expired(now) {
+			delete(t.results, id)
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Purge deletes what waits in a queue.

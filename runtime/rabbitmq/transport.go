@@ -291,3 +291,6 @@ func (t *Transport) Close() error {
 	closing.Wait()
 	return nil
 }
+
+// DeleteExpiredResults implements [task.Transport]: results are sent, not stored.
+func (t *Transport) DeleteExpiredResults(context.Context) (int, error) { return 0, nil }

@@ -12,6 +12,8 @@ import (
 type ClientConfig struct {
 	// Origin is the sender's name in messages, "gen<pid>@<host>" by default.
 	Origin string
+	// Serializer and Compression are for tasks that name none. msgpack, and none, by default.
+	Serializer, Compression string
 	// MaxBody is the largest message body that may be sent, in bytes, after
 	// compression. 16 MiB by default.
 	MaxBody int

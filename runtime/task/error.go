@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrUnroutable: no queue takes the message. It is not queued.
 	ErrUnroutable = errors.New("no queue takes the message")
+	// ErrNoWorker: no worker had a slot free for an immediate task. It is not queued.
+	ErrNoWorker = errors.New("no worker takes the task now")
 	// ErrBlocked: the broker takes no messages now (an alarm for memory or
 	// disk, or the disk of the embedded broker is full), and the deadline passed.
 	ErrBlocked = errors.New("the broker is blocked")

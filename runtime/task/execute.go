@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -27,11 +28,14 @@ type executor struct {
 	resultTTL       time.Duration
 	now             func() time.Time
 
-	name     string
-	eager    bool
-	logger   *slog.Logger
-	logFile  string
-	logLevel slog.Level
+	name         string
+	eager        bool
+	trackStarted bool
+	hooks        []Hooks // of all tasks
+	stats        func() Stats
+	logger       *slog.Logger
+	logFile      string
+	logLevel     slog.Level
 }
 
 // read reads a delivery as far as its headers go and finds its task.
@@ -82,60 +86,69 @@ func (e *executor) execute(ctx context.Context, r *request) Outcome {
 	invocation, embed, rejected := e.decode(r)
 	if rejected != nil {
 		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
+		e.ended(e.enter(ctx, r), r, &Attempt{State: Failure, Err: rejected.err})
 		return e.rejected(r, rejected)
 	}
-	spec := r.entry.spec
+	ctx = e.enter(ctx, r)
+	e.started(ctx, r)
 	start := e.now()
 	err := e.run(ctx, r, invocation)
-	took := e.now().Sub(start)
+	r.took = e.now().Sub(start)
 	if interrupted(ctx, err) {
-		e.logger.Warn("task interrupted by the shutdown, given back", "task", r.name, "id", r.id, "after", took)
+		e.logger.Warn("task interrupted by the shutdown, given back", "task", r.name, "id", r.id, "after", r.took)
 		return Outcome{Requeue: true}
 	}
-	v := judge(spec, r.retries, err, e.now(), rand.Float64())
-	var next *Message
-	if v.state == Retried {
-		if next, err = e.next(r, v, embed); err != nil {
-			v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
-		}
-	}
+	outcome, v := e.outcome(r, invocation, embed, judge(r.entry.spec, r.retries, err, e.now(), rand.Float64()))
+	r.ended = v.state
+	e.report(r, v)
+	attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay}
+	invocation.describe(attempt)
+	e.ended(ctx, r, attempt)
+	return outcome
+}
+
+// outcome turns the verdict on a run into what is to be done. What can't be done makes another verdict of it.
+func (e *executor) outcome(r *request, invocation invocation, embed []byte, v verdict) (Outcome, verdict) {
 	switch v.state {
+	case Success:
+		if e.ignores(r) {
+			return Outcome{}, v
+		}
+		body, err := writeResult(r.serializer, r.id, Success, invocation.result, nil)
+		if err == nil {
+			return Outcome{Result: e.result(r, r.serializer, Success, body)}, v
+		}
+		v = verdict{state: Failure, err: fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)}
 	case Retried:
-		e.logger.Warn("task will be retried", "task", r.name, "id", r.id, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))
-		return Outcome{Publish: []*Message{next}, Result: e.failure(r, Retried, v.err)}
-	case Failure:
-		attrs := []any{"task", r.name, "id", r.id, "retries", r.retries, "took", took, "error", safeText(v.err)}
+		next, err := e.next(r, v, embed)
+		if err == nil {
+			return Outcome{Publish: []*Message{next}, Result: e.failure(r, Retried, v.err)}, v
+		}
+		v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
+	}
+	return Outcome{Result: e.failure(r, Failure, v.err)}, v
+}
+
+// report logs how a run ended.
+func (e *executor) report(r *request, v verdict) {
+	attrs := []any{"task", r.name, "id", r.id, "took", r.took}
+	switch v.state {
+	case Success:
+		e.logger.Info("task succeeded", attrs...)
+	case Retried:
+		e.logger.Warn("task will be retried", append(attrs, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))...)
+	default:
+		attrs = append(attrs, "retries", r.retries, "error", safeText(v.err))
 		if p, ok := errors.AsType[*PanicError](v.err); ok {
 			attrs = append(attrs, "stack", string(p.Stack))
 		}
 		e.logger.Error("task failed", attrs...)
-		return Outcome{Result: e.failure(r, Failure, v.err)}
 	}
-	e.logger.Info("task succeeded", "task", r.name, "id", r.id, "took", took)
-	return e.success(r, invocation)
 }
 
 // interrupted says whether a run ended because the worker is shutting down, and not by itself.
 func interrupted(ctx context.Context, err error) bool {
 	return errors.Is(context.Cause(ctx), ErrDraining) && (errors.Is(err, ErrDraining) || errors.Is(err, context.Canceled))
-}
-
-// success is the outcome with the task's result, if it is wanted.
-func (e *executor) success(r *request, invocation invocation) Outcome {
-	ignore := r.entry.spec.IgnoreResult
-	if r.ignoreResult != nil {
-		ignore = *r.ignoreResult
-	}
-	if ignore {
-		return Outcome{}
-	}
-	body, err := writeResult(r.serializer, r.id, Success, invocation.result, nil)
-	if err != nil {
-		err = fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)
-		e.logger.Error("task failed", "task", r.name, "id", r.id, "error", err.Error())
-		return Outcome{Result: e.failure(r, Failure, err)}
-	}
-	return Outcome{Result: e.result(r, r.serializer, Success, body)}
 }
 
 // failure is the result that tells the caller of err; nil if it can't be told.
@@ -182,6 +195,45 @@ func (e *executor) decode(r *request) (invocation, []byte, *rejection) {
 	return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)
 }
 
+// enter returns the context of a run.
+func (e *executor) enter(ctx context.Context, r *request) context.Context {
+	return context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger, stats: e.stats})
+}
+
+// started stores the state STARTED where that is asked for. Nothing depends on it.
+func (e *executor) started(ctx context.Context, r *request) {
+	if !e.trackStarted && !r.entry.spec.TrackStarted || e.ignores(r) {
+		return
+	}
+	body, err := writeResult(r.serializer, r.id, Started, func(v codec.Value) {
+		v.Map(2)
+		v.String("pid")
+		v.Int(int64(os.Getpid()), 64)
+		v.String("hostname")
+		v.String(e.name)
+		v.End()
+	}, nil)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, startedTimeout)
+		defer cancel()
+		err = e.client.transport.StoreResult(ctx, e.result(r, r.serializer, Started, body))
+	}
+	if err != nil {
+		e.logger.Warn("the state STARTED of a task is not stored", "task", r.name, "id", r.id, "error", err)
+	}
+}
+
+// startedTimeout is how long a task waits at most for its state STARTED to be stored.
+const startedTimeout = 5 * time.Second
+
+// ignores says whether success is not stored.
+func (e *executor) ignores(r *request) bool {
+	if r.ignoreResult != nil {
+		return *r.ignoreResult
+	}
+	return r.entry.spec.IgnoreResult
+}
+
 // run calls the task's function. A panic is an error.
 func (e *executor) run(ctx context.Context, r *request, invocation invocation) (err error) {
 	timeout := r.entry.spec.Timeout
@@ -193,7 +245,6 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w (%s)", ErrTimeout, timeout))
 		defer cancel()
 	}
-	ctx = context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger})
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: taskStack(debug.Stack())}

@@ -16,7 +16,8 @@ type TaskError struct {
 	// Python exception and its module.
 	Type, Module string
 	Message      string
-	// Traceback is the stack of a panic, or Python's traceback.
+	// Traceback is the stack of a panic or of an error that has one, the chain of
+	// wrapped errors, or Python's traceback.
 	Traceback string
 }
 
@@ -84,9 +85,7 @@ func describe(err error) *TaskError {
 		e.Type, e.Module = softTimeLimit, "billiard.exceptions"
 		return e
 	}
-	if p, ok := errors.AsType[*PanicError](err); ok {
-		e.Traceback = strings.ToValidUTF8(string(p.Stack), "\uFFFD")
-	}
+	e.Traceback = traceback(err)
 	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 		t := reflect.TypeOf(cause)
 		for t.Kind() == reflect.Pointer {
@@ -98,6 +97,36 @@ func describe(err error) *TaskError {
 		}
 	}
 	return e
+}
+
+// traceback is the stack of a panic, that of an error which prints one for %+v (as those
+// of github.com/pkg/errors do), or the errors that err wraps, a line each.
+func traceback(err error) (text string) {
+	if p, ok := errors.AsType[*PanicError](err); ok {
+		return strings.ToValidUTF8(string(p.Stack), "\uFFFD")
+	}
+	defer func() {
+		if recover() != nil {
+			text = ""
+		}
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}()
+	if _, ok := errors.AsType[interface {
+		error
+		fmt.Formatter
+	}](err); ok {
+		if text := fmt.Sprintf("%+v", err); strings.Contains(text, "\n\t") {
+			return text
+		}
+	}
+	var chain []string
+	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+		chain = append(chain, fmt.Sprintf("%T: %s", cause, cause))
+	}
+	if len(chain) < 2 {
+		return ""
+	}
+	return strings.Join(chain, "\n")
 }
 
 // safeText is err's text, even if its Error method panics.

@@ -46,6 +46,7 @@ type running struct {
 	info   Info
 	client *Client
 	logger *slog.Logger
+	stats  func() Stats
 }
 
 type runningKey struct{}
@@ -53,6 +54,16 @@ type runningKey struct{}
 func runningFrom(ctx context.Context) *running {
 	run, _ := ctx.Value(runningKey{}).(*running)
 	return run
+}
+
+// as returns the context of a task that runs inside of another one.
+func as(ctx context.Context, name string) context.Context {
+	inner := running{client: ClientFrom(ctx), logger: slog.Default()}
+	if outer := runningFrom(ctx); outer != nil {
+		inner = *outer
+	}
+	inner.info.Name = name
+	return context.WithValue(ctx, runningKey{}, &inner)
 }
 
 // InfoFrom returns the Info of the running task; the zero Info outside of one.

@@ -96,7 +96,7 @@ func (l *limits) limit(r *request) *limit {
 		if per == 0 {
 			per = l.fallback
 		}
-		if per > 0 {
+		if per.limits() {
 			t = newLimit(per)
 		}
 		l.tasks[r.name] = t
@@ -113,11 +113,11 @@ func (l *limits) set(name string, per Rate) {
 	defer l.mu.Unlock()
 	t := l.tasks[name]
 	switch {
-	case t == nil && per > 0:
+	case t == nil && per.limits():
 		l.tasks[name] = newLimit(per)
 	case t == nil:
 		l.tasks[name] = nil
-	case per > 0:
+	case per.limits():
 		t.limiter.SetLimit(rate.Limit(per))
 	default:
 		t.limiter.SetLimit(rate.Inf)

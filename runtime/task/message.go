@@ -13,9 +13,14 @@ type Message struct {
 	// Queue is the queue to put the message in, or the one it came from. The
 	// transport creates it if it is missing.
 	Queue string
-	// Exchange and RoutingKey say how the message reaches Queue where the
-	// broker knows exchanges. Empty: straight to Queue.
-	Exchange, RoutingKey string
+	// Exchange routes the message by RoutingKey to the queues that are bound to it,
+	// each of which gets a copy. Empty: straight to Queue. The transport creates
+	// an exchange that is missing, of ExchangeType: direct if empty.
+	Exchange, ExchangeType, RoutingKey string
+	// Bind has the sender bind Queue to Exchange by RoutingKey, so that the message is kept
+	// before any worker has started. A key that differs from call to call
+	// binds nothing: who consumes says which keys are theirs.
+	Bind bool
 	// Priority is the order within a queue, 0 to 9, larger first, as on the
 	// wire. (Users count the other way: [Priority].)
 	Priority uint8

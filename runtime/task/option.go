@@ -18,6 +18,7 @@ type callOptions struct {
 	expires       time.Time
 	queue         string
 	exchange      string
+	exchangeType  string
 	routingKey    string
 	serializer    string
 	compression   string
@@ -25,6 +26,7 @@ type callOptions struct {
 	timeout       time.Duration
 	ignoreResult  bool
 	mandatory     bool
+	immediate     bool
 	headers       map[string]any
 	explicitQueue bool
 	err           error
@@ -62,11 +64,14 @@ func Queue(name string) Option {
 	}
 }
 
-// Exchange sends through another exchange than the task's own.
-func Exchange(name string) Option { return func(o *callOptions) { o.exchange = name } }
+// Exchange sends through another exchange than the task's own. If it is missing it is
+// created as one of the type "direct".
+func Exchange(name string) Option {
+	return func(o *callOptions) { o.exchange, o.exchangeType = name, "" }
+}
 
 // RoutingKey sends with another routing key than the task's own; {param} in it
-// is replaced by that argument.
+// is replaced by that argument. Without an exchange, it is the name of the queue.
 func RoutingKey(key string) Option { return func(o *callOptions) { o.routingKey = key } }
 
 // Priority is 0 (highest) to 9.
@@ -101,6 +106,10 @@ func IgnoreResult(ignore bool) Option { return func(o *callOptions) { o.ignoreRe
 // Mandatory sets whether it is an error if no queue takes the message.
 func Mandatory(m bool) Option { return func(o *callOptions) { o.mandatory = m } }
 
+// Immediate sets whether the call fails with [ErrNoWorker] unless a worker that has a slot
+// free takes the task now.
+func Immediate(now bool) Option { return func(o *callOptions) { o.immediate = now } }
+
 // Header adds a header to the message. Values are string, bool, int32,
 // float64, nil, []any or map[string]any: what every AMQP client reads alike.
 func Header(key string, value any) Option {
@@ -114,12 +123,9 @@ func Header(key string, value any) Option {
 
 func newCallOptions(spec *Spec, options []Option) (*callOptions, error) {
 	o := &callOptions{
-		spec: spec, queue: spec.queue(), exchange: spec.Exchange, routingKey: spec.RoutingKey,
-		serializer: spec.serializer(), compression: spec.Compression, priority: spec.Priority,
-		ignoreResult: spec.IgnoreResult, mandatory: !spec.NotMandatory,
-	}
-	if spec.Immediate {
-		o.err = errImmediate
+		spec: spec, queue: or(spec.Queue, DefaultQueue), exchange: spec.Exchange, exchangeType: spec.ExchangeType, routingKey: spec.RoutingKey,
+		serializer: spec.Serializer, compression: spec.Compression, priority: spec.Priority,
+		ignoreResult: spec.IgnoreResult, mandatory: !spec.NotMandatory, immediate: spec.Immediate,
 	}
 	for _, option := range options {
 		option(o)

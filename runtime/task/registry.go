@@ -37,11 +37,14 @@ func (r *Registry) Entries() []*Entry {
 	return out
 }
 
-// Queues are the queues that the tasks are sent to, sorted.
+// Queues are the queues that the tasks are sent to, sorted; but those that differ from call
+// to call.
 func (r *Registry) Queues() []string {
 	var out []string
 	for _, e := range r.entries {
-		out = append(out, e.spec.queue())
+		if queue := e.spec.queue(); !perCall(queue) {
+			out = append(out, queue)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -56,6 +59,11 @@ func (r *Registry) add(e *Entry) {
 		return
 	}
 	r.problem = errors.Join(r.problem, e.spec.validate())
+	for _, h := range e.hooks {
+		if h.problem != nil {
+			r.problem = errors.Join(r.problem, fmt.Errorf("task %q: %w", e.spec.Name, h.problem))
+		}
+	}
 	r.entries[e.spec.Name] = e
 }
 
@@ -63,6 +71,7 @@ func (r *Registry) add(e *Entry) {
 type Entry struct {
 	spec    *Spec
 	prepare func() invocation
+	hooks   []Hooks
 	call    func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error)
 	calls   func(ctx context.Context, id string) (UntypedCall, error)
 	// signature is what Signature returns.
@@ -72,7 +81,7 @@ type Entry struct {
 // Name is the registered name.
 func (e *Entry) Name() string { return e.spec.Name }
 
-// Queue is the queue that the task is sent to.
+// Queue is the queue that the task is sent to, with a {param} where that differs from call to call.
 func (e *Entry) Queue() string { return e.spec.queue() }
 
 // Spec is what the task's directives say.
@@ -84,6 +93,23 @@ func (e *Entry) Signature() string { return e.signature }
 // Call sends the task with arguments in JSON: a list, or a map by name.
 func (e *Entry) Call(ctx context.Context, arguments []byte, options ...Option) (UntypedCall, error) {
 	return e.call(ctx, arguments, options)
+}
+
+// Run runs the task inside of another one, at once, with arguments in JSON, and returns its
+// result as JSON. It is one run in the other's name, with the other's id: a retry that
+// the task asks for is an error with which the other asks for its own.
+func (e *Entry) Run(ctx context.Context, arguments []byte) (json.RawMessage, error) {
+	i := e.prepare()
+	if err := decodeJSON(arguments, i.visit); err != nil {
+		return nil, Permanent(fmt.Errorf("%s%s: %w", e.Name(), e.signature, err))
+	}
+	if err := i.run(as(ctx, e.Name())); err != nil {
+		if retry, ok := errors.AsType[*retryError](err); ok {
+			return nil, &retryError{cause: retry.cause, options: retry.options}
+		}
+		return nil, err
+	}
+	return codec.JSONText(i.result)
 }
 
 // CallByID returns the call with that id, made by any process.
@@ -105,6 +131,8 @@ type invocation interface {
 	visit(codec.Fields)
 	run(ctx context.Context) error
 	result(codec.Value)
+	// describe tells hooks of the arguments and the result.
+	describe(*Attempt)
 }
 
 type typedInvocation[A, R any] struct {
@@ -123,9 +151,16 @@ func (i *typedInvocation[A, R]) run(ctx context.Context) (err error) {
 
 func (i *typedInvocation[A, R]) result(v codec.Value) { i.def.result(v, &i.value) }
 
-// Handle registers the function that runs the task. Problems, such as a second
-// task of the same name, are told by [Registry.Err] and [NewWorker].
-func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, error)) {
+func (i *typedInvocation[A, R]) describe(a *Attempt) {
+	a.Args, a.visit = &i.args, i.visit
+	if a.State == Success {
+		a.Result = i.value
+	}
+}
+
+// Handle registers the function that runs the task, and what is called afterwards. Problems,
+// such as a second task of the same name, are told by [Registry.Err] and [NewWorker].
+func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, error), hooks ...Hooks) {
 	var args A
 	var value R
 	signature := t.def.spec.Signature
@@ -139,6 +174,7 @@ func (t Task[A, R]) Handle(r *Registry, function func(context.Context, *A) (R, e
 		spec:      &t.def.spec,
 		prepare:   func() invocation { return &typedInvocation[A, R]{def: t.def, function: function} },
 		signature: signature,
+		hooks:     hooks,
 		call: func(ctx context.Context, arguments []byte, options []Option) (UntypedCall, error) {
 			args, err := t.fromJSON(arguments)
 			if err != nil {
@@ -170,10 +206,16 @@ func resultSignature(visit func(codec.Fields), value any) string {
 
 // fromJSON reads arguments given as a JSON list or map.
 func (t Task[A, R]) fromJSON(arguments []byte) (*A, error) {
+	args := new(A)
+	return args, decodeJSON(arguments, func(f codec.Fields) { t.def.visit(args, f) })
+}
+
+// decodeJSON reads arguments given as a JSON list or map, or none.
+func decodeJSON(arguments []byte, visit func(codec.Fields)) error {
 	body := []byte("[[], {}, {}]")
 	text := strings.TrimSpace(string(arguments))
 	if text != "" && !json.Valid([]byte(text)) {
-		return nil, fmt.Errorf("the arguments are not valid JSON: %w", json.Unmarshal([]byte(text), new(any)))
+		return fmt.Errorf("the arguments are not valid JSON: %w", json.Unmarshal([]byte(text), new(any)))
 	}
 	switch {
 	case strings.HasPrefix(text, "["):
@@ -181,14 +223,11 @@ func (t Task[A, R]) fromJSON(arguments []byte) (*A, error) {
 	case strings.HasPrefix(text, "{"):
 		body = []byte("[[], " + text + ", {}]")
 	case text != "":
-		return nil, errors.New(`want the arguments as a JSON list, such as ["ada", 1], or by name, such as {"username": "ada"}`)
+		return errors.New(`want the arguments as a JSON list, such as ["ada", 1], or by name, such as {"username": "ada"}`)
 	}
 	serializer, _ := codec.ByName("json")
-	args := new(A)
-	if _, err := serializer.DecodeCall(body, func(f codec.Fields) { t.def.visit(args, f) }); err != nil {
-		return nil, err
-	}
-	return args, nil
+	_, err := serializer.DecodeCall(body, visit)
+	return err
 }
 
 // untyped returns the call with its result as JSON.

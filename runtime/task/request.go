@@ -22,6 +22,11 @@ type request struct {
 	ignoreResult               *bool
 	serializer                 codec.Serializer
 	entry                      *Entry
+
+	// What the worker notes of the run.
+	began time.Time     // in a slot
+	took  time.Duration // by the task itself
+	ended State         // "" if the task did not run
 }
 
 // Reasons for which a message is parked in the dead letters.

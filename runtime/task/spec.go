@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,11 +55,17 @@ type Spec struct {
 	Expires time.Duration
 	// IgnoreResult stores no success. Failures are stored all the same.
 	IgnoreResult bool
+	// TrackStarted stores the state STARTED when a run begins, as the worker's setting of that name does.
+	TrackStarted bool
 	// DisableErrorEmails sends no mail when the task fails.
 	DisableErrorEmails bool
 	// Queue, Exchange and RoutingKey are the destination. {param} in
-	// RoutingKey is replaced by that argument.
+	// RoutingKey is replaced by that argument. Without an Exchange, RoutingKey is the name of
+	// the queue.
 	Queue, Exchange, RoutingKey string
+	// ExchangeType is what Exchange is created as, if it is missing: direct (default), topic,
+	// fanout or headers.
+	ExchangeType string
 	// NotMandatory makes an unroutable message vanish instead of being an error.
 	NotMandatory bool
 	// Immediate asks for a worker that takes the task at once.
@@ -72,10 +79,32 @@ type Spec struct {
 }
 
 func (s *Spec) serializer() string { return or(s.Serializer, DefaultSerializer) }
-func (s *Spec) queue() string      { return or(s.Queue, DefaultQueue) }
 
-// errImmediate keeps a promise from being made that is not kept.
-var errImmediate = errors.New("immediate is not supported yet: remove it")
+// queue is the queue that messages are sent to, or that is bound to the exchange that they are sent to. It
+// may have {params}.
+func (s *Spec) queue() string {
+	if s.Exchange == "" && s.RoutingKey != "" {
+		return s.RoutingKey
+	}
+	return or(s.Queue, DefaultQueue)
+}
+
+// binding leads the task's messages from its exchange to its queue; ok is false if there is no exchange, or if
+// the routing key differs from call to call.
+func (s *Spec) binding() (b Binding, ok bool) {
+	b = Binding{Exchange: s.Exchange, Type: s.ExchangeType}
+	switch s.ExchangeType {
+	case Fanout:
+	case Headers:
+		b.Task = s.Name
+	default:
+		b.RoutingKey = or(s.RoutingKey, s.queue())
+	}
+	return b, s.Exchange != "" && !perCall(b.RoutingKey)
+}
+
+// perCall says whether a routing key or queue differs from call to call.
+func perCall(key string) bool { return strings.Contains(key, "{") }
 
 // maxRetries is Forever or the number of retries allowed.
 func (s *Spec) maxRetries() int {
@@ -113,14 +142,19 @@ func (s *Spec) validate() error {
 	if err := checkQueueName(s.queue()); err != nil {
 		problems = append(problems, err)
 	}
-	if s.Immediate {
-		problems = append(problems, errImmediate)
+	if s.Queue != "" && s.RoutingKey != "" && s.Exchange == "" {
+		bad("queue %s and routing key %s without an exchange both name the queue: want one of them", s.Queue, s.RoutingKey)
+	}
+	if _, known := exchangeTypes[s.ExchangeType]; !known {
+		bad("exchange type %q: there are direct, topic, fanout and headers", s.ExchangeType)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("task %q: %w", s.Name, err)
 	}
 	return nil
 }
+
+var exchangeTypes = map[string]struct{}{"": {}, Direct: {}, Topic: {}, Fanout: {}, Headers: {}}
 
 // validName is the grammar of names in messages.
 func validName(name string) bool {
@@ -162,10 +196,13 @@ func (s *Spec) Options() []string {
 	add(s.Timeout != 0, "timeout=%s", s.Timeout)
 	add(s.Expires != 0, "expires=%s", s.Expires)
 	add(s.IgnoreResult, "ignore_result")
+	add(s.TrackStarted, "track_started")
 	add(s.DisableErrorEmails, "disable_error_emails")
 	add(s.Exchange != "", "exchange=%s", s.Exchange)
+	add(s.ExchangeType != "", "exchange_type=%s", s.ExchangeType)
 	add(s.RoutingKey != "", "routing_key=%s", s.RoutingKey)
 	add(s.NotMandatory, "mandatory=false")
+	add(s.Immediate, "immediate")
 	if s.Priority != nil {
 		add(true, "priority=%d", *s.Priority)
 	}
@@ -184,23 +221,37 @@ const (
 	PerHour        = PerMinute / 60
 )
 
+// Unlimited is the rate limit of a task that has none, whatever the worker's default is.
+var Unlimited = Rate(math.Inf(1))
+
+func (r Rate) limits() bool { return r > 0 && r != Unlimited }
+
 // ParseRate reads a rate as Celery writes it: "100/m", "10/s", "5/h", or a
-// number a second. "" and "0" are no limit.
+// number a second. "none" and "0" are [Unlimited]; "" is 0, which leaves it to the worker.
 func ParseRate(s string) (Rate, error) {
 	number, unit, hasUnit := strings.Cut(strings.TrimSpace(s), "/")
 	if number == "" && !hasUnit {
 		return 0, nil
+	}
+	if s == "none" {
+		return Unlimited, nil
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	per, known := map[string]Rate{"": PerSecond, "s": PerSecond, "m": PerMinute, "h": PerHour}[unit]
 	if err != nil || !known || hasUnit && unit == "" || !(n >= 0 && n <= 1e9) {
 		return 0, fmt.Errorf("rate %q: want a number with /s, /m or /h, such as 100/m", s)
 	}
+	if n == 0 {
+		return Unlimited, nil
+	}
 	return Rate(n) * per, nil
 }
 
 // String is the form that ParseRate reads, with the unit that makes the number whole.
 func (r Rate) String() string {
+	if r == Unlimited {
+		return "none"
+	}
 	for _, u := range []struct {
 		per  Rate
 		name string

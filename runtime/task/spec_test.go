@@ -9,13 +9,13 @@ import (
 func TestRate(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]Rate{
-		"": 0, "0": 0, "7": 7, "10/s": 10, "100/m": 100 * PerMinute, "5/h": 5 * PerHour, "0.5/s": 0.5, "1/m": PerMinute,
+		"": 0, "0": Unlimited, "none": Unlimited, "7": 7, "10/s": 10, "100/m": 100 * PerMinute, "5/h": 5 * PerHour, "0.5/s": 0.5, "1/m": PerMinute,
 	} {
 		got, err := ParseRate(text)
 		if err != nil || got != want {
 			t.Errorf("ParseRate(%q) = %v, %v; want %v", text, float64(got), err, float64(want))
 		}
-		if again, err := ParseRate(got.String()); err != nil || again < want*0.999999 || again > want*1.000001 {
+		if again, err := ParseRate(got.String()); err != nil || again != want && (again < want*0.999999 || again > want*1.000001) {
 			t.Errorf("%q reads back as %v, %v", got, float64(again), err)
 		}
 	}
@@ -46,7 +46,8 @@ func TestSpecValidate(t *testing.T) {
 		"can't be negative":          {Name: "a", Timeout: -1},
 		"priority 10 is not":         {Name: "a", Priority: new(10)},
 		`"my queue" is no name`:      {Name: "a", Queue: "my queue"},
-		"immediate is not supported": {Name: "a", Immediate: true},
+		"both name the queue":        {Name: "a", Queue: "q", RoutingKey: "k"},
+		`exchange type "tpic"`:       {Name: "a", Exchange: "x", ExchangeType: "tpic"},
 	} {
 		if err := spec.validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", spec, err, want)

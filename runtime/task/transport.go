@@ -33,6 +33,9 @@ type Transport interface {
 	Result(ctx context.Context, id string) (*Result, error)
 	// AwaitResult waits until the result is final ([State.Final]).
 	AwaitResult(ctx context.Context, id string) (*Result, error)
+	// DeleteExpiredResults deletes the stored results whose time is over now, instead of
+	// some time later, and returns how many. 0 on brokers that store none.
+	DeleteExpiredResults(ctx context.Context) (int, error)
 	// Purge deletes the messages that wait in a queue, the delayed ones
 	// included where the broker can tell, and returns how many.
 	Purge(ctx context.Context, queue string) (int, error)
@@ -63,14 +66,39 @@ type Subscription struct {
 	Prefetch int
 	// Prioritized: some task of this queue asks for priorities.
 	Prioritized bool
-	// Bindings lead to the queue where the broker knows exchanges.
+	// Bindings lead to the queue. Exchanges that are missing are created.
 	Bindings []Binding
+	// Own says that the queue belongs to this consumer and goes when it has gone, at the
+	// latest a minute later. What is then in it moves to the queue Heir, as
+	// not delivered, or is dropped if Heir is empty. So does what lies in it for
+	// [OwnQueueTTL] without being delivered, where the broker can tell.
+	Own  bool
+	Heir string
 }
+
+// OwnQueueTTL is how long a message may lie undelivered in a queue of one consumer.
+const OwnQueueTTL = 10 * time.Second
 
 // Binding leads messages of an exchange to a queue.
 type Binding struct {
-	Exchange, RoutingKey string
+	Exchange string
+	// Type is how the exchange routes, and what it is created as: direct (the default), by equal
+	// keys; topic, by a key with * for one word and # for any number; fanout, everything; headers,
+	// by the header "task".
+	Type string
+	// RoutingKey of a direct or topic exchange.
+	RoutingKey string
+	// Task is the name of the task whose messages a headers exchange leads here.
+	Task string
 }
+
+// Types of exchanges.
+const (
+	Direct  = "direct"
+	Topic   = "topic"
+	Fanout  = "fanout"
+	Headers = "headers"
+)
 
 // Consumer is one running subscription set.
 type Consumer interface {

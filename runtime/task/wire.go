@@ -28,13 +28,14 @@ const timeFormat = "2006-01-02T15:04:05.000000-07:00"
 // message builds the message of a call: Celery's protocol 2, with no header that
 // a Celery worker can do without.
 func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.Fields)) (*Message, error) {
-	serializer, ok := codec.ByName(o.serializer)
+	name := or(o.serializer, or(c.config.Serializer, DefaultSerializer))
+	serializer, ok := codec.ByName(name)
 	if !ok {
-		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", o.serializer, strings.Join(codec.Names(), ", "))
+		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", name, strings.Join(codec.Names(), ", "))
 	}
 	body, err := serializer.EncodeCall(visit, nil)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the arguments as %s: %w", o.serializer, err)
+		return nil, fmt.Errorf("encoding the arguments as %s: %w", name, err)
 	}
 	id := o.id
 	if id == "" {
@@ -77,7 +78,7 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		return nil, err
 	}
 	maps.Copy(headers, o.headers)
-	if m.Body, err = compress(o.compression, body, headers); err != nil {
+	if m.Body, err = compress(or(o.compression, c.config.Compression), body, headers); err != nil {
 		return nil, err
 	}
 	if len(m.Body) > c.config.MaxBody {
@@ -91,17 +92,22 @@ const maxRepr = 1024
 
 // route sets what the options say of destination and time.
 func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time) error {
-	m.Queue, m.Exchange, m.Mandatory = o.queue, o.exchange, o.mandatory
+	m.Queue, m.Mandatory = o.queue, o.mandatory
 	m.Priority, m.Prioritized = o.wirePriority(), o.priority != nil
-	key := o.routingKey
-	if o.exchange != "" {
-		key = or(key, o.queue)
-	}
-	key, err := expandRoutingKey(key, visit)
-	if err != nil {
+	key, err := expandRoutingKey(o.routingKey, visit)
+	switch {
+	case err != nil:
 		return err
+	case o.exchange != "":
+		m.Exchange, m.ExchangeType, m.RoutingKey = o.exchange, o.exchangeType, or(key, o.queue)
+		// A key that was chosen for this call is nothing that the task's queue is for.
+		m.Bind = o.routingKey == o.spec.RoutingKey && !perCall(o.routingKey)
+	case o.routingKey != "":
+		if err := checkQueueName(key); err != nil {
+			return fmt.Errorf("routing key without an exchange: %w", err)
+		}
+		m.Queue = key
 	}
-	m.RoutingKey = key
 	delete(m.Headers, "eta")
 	if m.ETA = o.due(now); !m.ETA.IsZero() {
 		m.Headers["eta"] = m.ETA.Format(timeFormat)

@@ -32,6 +32,13 @@ type WorkerConfig struct {
 	Accept []string
 	// DefaultRateLimit is for tasks without one. 0: no limit.
 	DefaultRateLimit Rate
+	// RateLimits are for tasks by name, instead of their own ones.
+	RateLimits map[string]Rate
+	// TrackStarted stores the state STARTED when a run begins, for every task: a
+	// result more for each, before the run. Off by default.
+	TrackStarted bool
+	// Hooks are called after those of each task.
+	Hooks []Hooks
 	// Drain is how long running tasks may go on after Run's context has ended. 25 s
 	// by default, to fit into the 30 s that Kubernetes gives.
 	Drain time.Duration
@@ -54,6 +61,8 @@ type QueueConfig struct {
 	Concurrency int
 	// Prefetch as in WorkerConfig. 0: that one.
 	Prefetch int
+	// Bindings lead messages to the queue, besides those of the tasks whose own queue it is.
+	Bindings []Binding
 }
 
 // Defaults of a [WorkerConfig].
@@ -74,14 +83,15 @@ const (
 
 // Worker runs the tasks of a registry. Make it with [NewWorker].
 type Worker struct {
-	transport Transport
-	config    WorkerConfig
-	executor  *executor
-	pools     []*pool
-	byQueue   map[string]*pool
-	limits    *limits
-	held      *holding
-	logger    *slog.Logger
+	transport  Transport
+	config     WorkerConfig
+	executor   *executor
+	pools      []*pool
+	byQueue    map[string]*pool
+	limits     *limits
+	held       *holding
+	logger     *slog.Logger
+	statistics *statistics
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
@@ -101,20 +111,27 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		transport: t,
-		config:    config,
-		logger:    config.Logger,
-		held:      newHolding(),
-		started:   make(chan struct{}),
-		byQueue:   map[string]*pool{},
-		executor: &executor{
-			registry: r, client: NewClient(t, ClientConfig{Origin: config.Name}), accept: accept,
-			maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), resultTTL: config.ResultTTL,
-			now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
-		},
+		transport:  t,
+		config:     config,
+		logger:     config.Logger,
+		held:       newHolding(),
+		statistics: newStatistics(config.Logger),
+		started:    make(chan struct{}),
+		byQueue:    map[string]*pool{},
+	}
+	w.executor = &executor{
+		registry: r, client: NewClient(t, ClientConfig{Origin: config.Name}), accept: accept,
+		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), resultTTL: config.ResultTTL,
+		now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
+		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats,
 	}
 	w.makePools()
 	w.limits = newLimits(config.DefaultRateLimit, w.byQueue, w.start, w.postpone)
+	for name, rate := range config.RateLimits {
+		if err := w.SetRateLimit(name, rate); err != nil {
+			return nil, fmt.Errorf("task.WorkerConfig.RateLimits: %w", err)
+		}
+	}
 	return w, nil
 }
 
@@ -203,7 +220,7 @@ func (w *Worker) makePools() {
 // Config is the configuration with the defaults filled in.
 func (w *Worker) Config() WorkerConfig { return w.config }
 
-// SetRateLimit changes how often this worker starts a task. 0: no limit.
+// SetRateLimit changes how often this worker starts a task. 0 or Unlimited: no limit.
 func (w *Worker) SetRateLimit(name string, rate Rate) error {
 	if _, ok := w.executor.registry.Lookup(name); !ok {
 		return fmt.Errorf("task %q is not registered at this worker", name)
@@ -264,17 +281,14 @@ func (w *Worker) warnOfStrangers() {
 func (w *Worker) subscriptions() []Subscription {
 	var out []Subscription
 	for _, q := range w.config.Queues {
-		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name]}
+		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name], Bindings: slices.Clone(q.Bindings)}
 		for _, e := range w.executor.registry.Entries() {
 			if e.Queue() != q.Name {
 				continue
 			}
 			s.Prioritized = s.Prioritized || e.spec.Priority != nil
-			binding := Binding{Exchange: e.spec.Exchange, RoutingKey: or(e.spec.RoutingKey, q.Name)}
-			// Whoever sends knows what stands for a {param}, and binds that.
-			perCall := strings.Contains(binding.RoutingKey, "{")
-			if binding.Exchange != "" && !perCall && !slices.Contains(s.Bindings, binding) {
-				s.Bindings = append(s.Bindings, binding)
+			if b, ok := e.spec.binding(); ok && !slices.Contains(s.Bindings, b) {
+				s.Bindings = append(s.Bindings, b)
 			}
 		}
 		out = append(out, s)
@@ -344,6 +358,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		w.held.done()
 		return
 	}
+	r.began = w.executor.now()
 	outcome := w.executor.execute(ctx, r)
 	go w.conclude(r, outcome, early)
 }
@@ -351,6 +366,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 // conclude carries an outcome out and counts the request as done.
 func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.held.done()
+	defer w.statistics.count(r)
 	if !acked {
 		w.settle(r, outcome)
 		return

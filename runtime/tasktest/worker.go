@@ -665,7 +665,9 @@ func testRouting(t *testing.T, w *world) {
 	plain := w.define("plain")
 	routed := w.define("routed", func(s *task.Spec) { s.Exchange, s.RoutingKey = exchange.Exchange, exchange.RoutingKey })
 	where := func(ctx context.Context, _ *Args) (string, error) { return task.InfoFrom(ctx).Delivery.Queue, nil }
-	w.work(task.WorkerConfig{Queues: []task.QueueConfig{{Name: w.queue}, {Name: other}}}, handle{plain, where}, handle{routed, where})
+	w.work(task.WorkerConfig{Queues: []task.QueueConfig{{Name: w.queue, Bindings: []task.Binding{
+		{Exchange: exchange.Exchange, RoutingKey: "site.paris"},
+	}}, {Name: other}}}, handle{plain, where}, handle{routed, where})
 	ctx := w.client()
 	for _, c := range []struct {
 		task  suiteTask

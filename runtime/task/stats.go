@@ -1,0 +1,119 @@
+package task
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Stats is what a worker has done since it started.
+type Stats struct {
+	Worker  string    `json:"worker"`
+	Started time.Time `json:"started"`
+	// Running is how many tasks run now.
+	Running int `json:"running"`
+	// Tasks that have run, sorted by name.
+	Tasks []TaskStats `json:"tasks"`
+}
+
+// TaskStats is what a worker has done of one task.
+type TaskStats struct {
+	Name string `json:"name"`
+	// Succeeded, Failed and Retried count the runs by how they ended.
+	Succeeded int64 `json:"succeeded"`
+	Failed    int64 `json:"failed"`
+	Retried   int64 `json:"retried"`
+	// MeanRun is how long the task itself ran. MeanOverhead is what the worker took besides, from
+	// the slot that took the message until the broker had the outcome: decoding, hooks, the result, the ack. The
+	// sender's part is not in it.
+	MeanRun      time.Duration `json:"mean_run_ns"`
+	MeanOverhead time.Duration `json:"mean_overhead_ns"`
+}
+
+// InLine says that the task is cheaper to run in line than to send: over at least 100 runs, its own
+// work took less than the worker's work around it.
+func (s TaskStats) InLine() bool {
+	return s.Succeeded+s.Failed+s.Retried >= granularityRuns && s.MeanRun < s.MeanOverhead
+}
+
+// granularityRuns is how many runs it takes to judge a task by its mean run time.
+const granularityRuns = 100
+
+// statistics measures the tasks of a worker.
+type statistics struct {
+	logger *slog.Logger
+	since  time.Time
+
+	mu    sync.Mutex
+	tasks map[string]*tally
+}
+
+type tally struct {
+	succeeded, failed, retried int64
+	run, overhead              time.Duration
+	told                       bool
+}
+
+func newStatistics(logger *slog.Logger) *statistics {
+	return &statistics{logger: logger, since: time.Now(), tasks: map[string]*tally{}}
+}
+
+// count takes note of a request that is settled, if the task ran.
+func (s *statistics) count(r *request) {
+	overhead := time.Since(r.began) - r.took
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tasks[r.name]
+	if t == nil {
+		t = &tally{}
+		s.tasks[r.name] = t
+	}
+	switch r.ended {
+	case Success:
+		t.succeeded++
+	case Failure:
+		t.failed++
+	case Retried:
+		t.retried++
+	default:
+		return
+	}
+	t.run += r.took
+	t.overhead += overhead
+	if stats := t.stats(r.name); !t.told && stats.InLine() {
+		t.told = true
+		s.logger.Warn("this task is cheaper to run in line than to send: do more in each, or call the function",
+			"task", r.name, "mean run", stats.MeanRun, "mean overhead", stats.MeanOverhead)
+	}
+}
+
+func (t *tally) stats(name string) TaskStats {
+	n := time.Duration(max(1, t.succeeded+t.failed+t.retried))
+	return TaskStats{
+		Name: name, Succeeded: t.succeeded, Failed: t.failed, Retried: t.retried,
+		MeanRun: t.run / n, MeanOverhead: t.overhead / n,
+	}
+}
+
+// Stats is what the worker has done so far.
+func (w *Worker) Stats() Stats {
+	out := Stats{Worker: w.config.Name, Started: w.statistics.since, Running: w.held.running(), Tasks: []TaskStats{}}
+	w.statistics.mu.Lock()
+	defer w.statistics.mu.Unlock()
+	for name, t := range w.statistics.tasks {
+		out.Tasks = append(out.Tasks, t.stats(name))
+	}
+	slices.SortFunc(out.Tasks, func(a, b TaskStats) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// StatsFrom returns the statistics of the worker that runs the task; the zero Stats outside of one.
+func StatsFrom(ctx context.Context) Stats {
+	if run := runningFrom(ctx); run != nil && run.stats != nil {
+		return run.stats()
+	}
+	return Stats{}
+}
