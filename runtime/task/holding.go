@@ -26,6 +26,13 @@ func (h *holding) add(r *request) bool {
 	return !h.closed
 }
 
+// isClosed says whether no request is taken any more.
+func (h *holding) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
 // take claims a waiting request; false if somebody else has it. done must follow.
 func (h *holding) take(r *request) bool {
 	h.mu.Lock()

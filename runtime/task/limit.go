@@ -73,6 +73,14 @@ func (l *limits) admit(r *request) {
 	l.mu.Unlock()
 }
 
+// take says whether the request may start now, and counts it if so.
+func (l *limits) take(r *request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.limit(r)
+	return t == nil || len(t.line) == 0 && t.limiter.Allow()
+}
+
 // wait reserves the next turn for the head of the line.
 func (l *limits) wait(t *limit, now time.Time) {
 	time.AfterFunc(t.limiter.ReserveN(now, 1).DelayFrom(now), func() {

@@ -21,6 +21,9 @@ type Message struct {
 	// before any worker has started. A key that differs from call to call
 	// binds nothing: who consumes says which keys are theirs.
 	Bind bool
+	// Existing says that Queue must be there already, since it is another process's own
+	// ([Subscription.Own]): nothing is created, and ErrUnroutable if it is missing.
+	Existing bool
 	// Priority is the order within a queue, 0 to 9, larger first, as on the
 	// wire. (Users count the other way: [Priority].)
 	Priority uint8
@@ -40,4 +43,7 @@ type Message struct {
 	// map[string]any: what every AMQP client reads alike. A received message may hold more.
 	Headers map[string]any
 	Body    []byte
+
+	// immediate: only a worker with a free slot may have it.
+	immediate bool
 }

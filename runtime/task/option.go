@@ -107,7 +107,8 @@ func IgnoreResult(ignore bool) Option { return func(o *callOptions) { o.ignoreRe
 func Mandatory(m bool) Option { return func(o *callOptions) { o.mandatory = m } }
 
 // Immediate sets whether the call fails with [ErrNoWorker] unless a worker that has a slot
-// free takes the task now.
+// free takes the task now. Workers keep slots for immediate calls only of queues that have a task
+// whose directives say immediate. Not together with In, At or an exchange.
 func Immediate(now bool) Option { return func(o *callOptions) { o.immediate = now } }
 
 // Header adds a header to the message. Values are string, bool, int32,

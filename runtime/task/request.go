@@ -23,6 +23,9 @@ type request struct {
 	serializer                 codec.Serializer
 	entry                      *Entry
 
+	// question is set if this is no task but a wish for a slot.
+	question *question
+
 	// What the worker notes of the run.
 	began time.Time     // in a slot
 	took  time.Duration // by the task itself

@@ -145,6 +145,9 @@ func (s *Spec) validate() error {
 	if s.Queue != "" && s.RoutingKey != "" && s.Exchange == "" {
 		bad("queue %s and routing key %s without an exchange both name the queue: want one of them", s.Queue, s.RoutingKey)
 	}
+	if s.Immediate && s.Exchange != "" {
+		bad("an immediate task can't go through an exchange: it goes to a worker of one queue")
+	}
 	if _, known := exchangeTypes[s.ExchangeType]; !known {
 		bad("exchange type %q: there are direct, topic, fanout and headers", s.ExchangeType)
 	}
@@ -249,7 +252,10 @@ func ParseRate(s string) (Rate, error) {
 
 // String is the form that ParseRate reads, with the unit that makes the number whole.
 func (r Rate) String() string {
-	if r == Unlimited {
+	switch r {
+	case 0:
+		return ""
+	case Unlimited:
 		return "none"
 	}
 	for _, u := range []struct {

@@ -61,7 +61,7 @@ func (t Task[A, R]) Send(ctx context.Context, args *A) (*Call[R], error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := client.transport.Publish(ctx, m); err != nil {
+	if err := client.publish(ctx, m); err != nil {
 		return nil, fmt.Errorf("sending task %s to queue %q: %w", t.def.spec.Name, m.Queue, err)
 	}
 	return t.call(client, m), nil
@@ -81,7 +81,7 @@ func (t Task[A, R]) DelayMany(ctx context.Context, args []A) ([]*Call[R], error)
 			return nil, fmt.Errorf("element %d, nothing sent: %w", i, err)
 		}
 	}
-	failed := client.transport.PublishMany(ctx, messages)
+	failed := client.publishMany(ctx, messages)
 	calls := make([]*Call[R], len(args))
 	for i, m := range messages {
 		if failed == nil || failed[i] == nil {

@@ -77,6 +77,9 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if err := o.route(m, visit, time.Now()); err != nil {
 		return nil, err
 	}
+	if err := o.setImmediate(c, m); err != nil {
+		return nil, err
+	}
 	maps.Copy(headers, o.headers)
 	if m.Body, err = compress(or(o.compression, c.config.Compression), body, headers); err != nil {
 		return nil, err
@@ -115,6 +118,21 @@ func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time)
 	if !o.expires.IsZero() {
 		m.Headers["expires"] = o.expires.Format(timeFormat)
 	}
+	return nil
+}
+
+// setImmediate makes the message immediate, if that is asked for and possible.
+func (o *callOptions) setImmediate(c *Client, m *Message) error {
+	_, eager := c.transport.(*eagerTransport)
+	switch {
+	case !o.immediate || eager:
+		return nil
+	case m.Exchange != "":
+		return errors.New("an immediate task can't go through an exchange: it goes to a worker of one queue")
+	case !m.ETA.IsZero():
+		return errors.New("an immediate task can't be for later: leave out In and At, or add task.Immediate(false)")
+	}
+	m.immediate = true
 	return nil
 }
 

@@ -92,6 +92,7 @@ type Worker struct {
 	held       *holding
 	logger     *slog.Logger
 	statistics *statistics
+	slots      *slots
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
@@ -116,6 +117,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		logger:     config.Logger,
 		held:       newHolding(),
 		statistics: newStatistics(config.Logger),
+		slots:      newSlots(),
 		started:    make(chan struct{}),
 		byQueue:    map[string]*pool{},
 	}
@@ -292,6 +294,9 @@ func (w *Worker) subscriptions() []Subscription {
 			}
 		}
 		out = append(out, s)
+		if w.offersSlots(q.Name) {
+			out = append(out, w.slots.subscriptions(q.Name, s.Prefetch)...)
+		}
 	}
 	return out
 }
@@ -299,6 +304,13 @@ func (w *Worker) subscriptions() []Subscription {
 // deliver takes one delivery from the transport, and never waits.
 func (w *Worker) deliver(d *Delivery) {
 	<-w.started
+	if queue, ok := w.slots.asked[d.Message.Queue]; ok {
+		w.asked(d, queue)
+		return
+	}
+	if queue, ok := w.slots.own[d.Message.Queue]; ok {
+		d.Message.Queue = queue
+	}
 	r, rejected := w.executor.read(d)
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
@@ -307,6 +319,9 @@ func (w *Worker) deliver(d *Delivery) {
 	}
 	if !w.held.add(r) {
 		go w.settle(r, Outcome{Requeue: true})
+		return
+	}
+	if w.slots.give(r) {
 		return
 	}
 	wait := r.eta.Sub(w.executor.now())
@@ -326,6 +341,10 @@ func (w *Worker) start(r *request) { w.byQueue[r.message.Queue].put(r) }
 // slot runs one task after the other.
 func (w *Worker) slot(ctx context.Context, p *pool) {
 	for r := p.next(); r != nil; r = p.next() {
+		if r.question != nil {
+			w.answer(ctx, r)
+			continue
+		}
 		w.run(ctx, r)
 	}
 }

@@ -194,6 +194,7 @@ func testFailure(t *testing.T, w *world) {
 	want := &task.TaskError{
 		Task: "conformance.fail", ID: call.ID, State: task.Failure,
 		Type: "quotaError", Module: "github.com/taskgen/taskgen/runtime/tasktest", Message: "storing: over the quota of 3",
+		Traceback: "*fmt.wrapError: storing: over the quota of 3\n*tasktest.quotaError: over the quota of 3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("failure (-want +got):\n%s", diff)
