@@ -37,12 +37,23 @@ func (r *Registry) Entries() []*Entry {
 	return out
 }
 
+// AddBuiltIn makes a task known that comes with the runtime, unless there is one of its name. Workers
+// don't consume from a queue for its sake.
+func (r *Registry) AddBuiltIn(e *Entry) {
+	if _, exists := r.entries[e.spec.Name]; exists {
+		return
+	}
+	own := *e
+	own.builtIn = true
+	r.add(&own)
+}
+
 // Queues are the queues that the tasks are sent to, sorted; but those that differ from call
-// to call.
+// to call, and those of built-in tasks.
 func (r *Registry) Queues() []string {
 	var out []string
 	for _, e := range r.entries {
-		if queue := e.spec.queue(); !perCall(queue) {
+		if queue := e.spec.queue(); !e.builtIn && !perCall(queue) {
 			out = append(out, queue)
 		}
 	}
@@ -76,10 +87,14 @@ type Entry struct {
 	calls   func(ctx context.Context, id string) (UntypedCall, error)
 	// signature is what Signature returns.
 	signature string
+	builtIn   bool
 }
 
 // Name is the registered name.
 func (e *Entry) Name() string { return e.spec.Name }
+
+// BuiltIn says that the task comes with the runtime ([Registry.AddBuiltIn]).
+func (e *Entry) BuiltIn() bool { return e.builtIn }
 
 // Queue is the queue that the task is sent to, with a {param} where that differs from call to call.
 func (e *Entry) Queue() string { return e.spec.queue() }
