@@ -20,4 +20,5 @@ bench:
 
 clean:
 	scripts/rabbitmq.sh stop
+	scripts/smtp.sh stop
 	rm -rf .build
