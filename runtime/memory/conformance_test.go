@@ -13,7 +13,8 @@ func TestConformance(t *testing.T) {
 		broker := memory.New()
 		t.Cleanup(func() { broker.Close() })
 		return tasktest.Broker{
-			Open: func(testing.TB) task.Transport { return connection{broker} },
+			StoresResults: true,
+			Open:          func(testing.TB) task.Transport { return connection{broker} },
 			DeadLetters: func(_ testing.TB, queue string) []tasktest.Dead {
 				var out []tasktest.Dead
 				for _, d := range broker.DeadLetters(queue) {

@@ -13,6 +13,7 @@ func TestConformance(t *testing.T) {
 	tasktest.Run(t, func(t *testing.T) tasktest.Broker {
 		url := newURL(t)
 		return tasktest.Broker{
+			StoresResults: true,
 			Open: func(t testing.TB) task.Transport {
 				transport, err := sqlite.Open(t.Context(), url)
 				if err != nil {

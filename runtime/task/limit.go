@@ -25,6 +25,9 @@ type limits struct {
 type limit struct {
 	limiter *rate.Limiter
 	line    []*request
+	// timer and turn are those of the head of the line.
+	timer *time.Timer
+	turn  *rate.Reservation
 	// horizon is about when the last of the postponed requests will have its turn.
 	horizon time.Time
 }
@@ -83,8 +86,14 @@ func (l *limits) take(r *request) bool {
 
 // wait reserves the next turn for the head of the line.
 func (l *limits) wait(t *limit, now time.Time) {
-	time.AfterFunc(t.limiter.ReserveN(now, 1).DelayFrom(now), func() {
+	turn := t.limiter.ReserveN(now, 1)
+	var timer *time.Timer
+	timer = time.AfterFunc(turn.DelayFrom(now), func() {
 		l.mu.Lock()
+		if t.timer != timer { // the limit has changed meanwhile
+			l.mu.Unlock()
+			return
+		}
 		r := t.line[0]
 		t.line = t.line[1:]
 		l.waiting[r.message.Queue]--
@@ -94,6 +103,7 @@ func (l *limits) wait(t *limit, now time.Time) {
 		l.mu.Unlock()
 		l.start(r)
 	})
+	t.timer, t.turn = timer, turn
 }
 
 // limit is that of the request's task, nil if there is none.
@@ -115,27 +125,38 @@ func (l *limits) limit(r *request) *limit {
 // newLimit allows evenly spaced starts: a burst of one, as Celery has it.
 func newLimit(per Rate) *limit { return &limit{limiter: rate.NewLimiter(rate.Limit(per), 1)} }
 
-// set changes the limit of a task.
+// set changes the limit of a task, also for those that wait here already.
 func (l *limits) set(name string, per Rate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tasks[name]
-	switch {
-	case t == nil && per.limits():
-		l.tasks[name] = newLimit(per)
-	case t == nil:
+	if t == nil {
 		l.tasks[name] = nil
-	case per.limits():
-		t.limiter.SetLimit(rate.Limit(per))
-	default:
-		t.limiter.SetLimit(rate.Inf)
+		if per.limits() {
+			l.tasks[name] = newLimit(per)
+		}
+		return
+	}
+	now := time.Now()
+	if len(t.line) > 0 {
+		t.timer.Stop()
+		t.turn.CancelAt(now)
+	}
+	limit := rate.Inf
+	if per.limits() {
+		limit = rate.Limit(per)
+	}
+	t.limiter.SetLimitAt(now, limit)
+	t.horizon = time.Time{}
+	if len(t.line) > 0 {
+		l.wait(t, now)
 	}
 }
 
 // postponeUntil guesses when a request that finds the line full should come again: when those before
 // it have had their turn.
 func (t *limit) postponeUntil(now time.Time) time.Time {
-	interval := time.Duration(float64(time.Second) / float64(t.limiter.Limit()))
+	interval := time.Duration(float64(time.Second) / float64(t.limiter.Limit())) // 0 if there is no limit any more
 	if earliest := now.Add(time.Duration(len(t.line)) * interval); t.horizon.Before(earliest) {
 		t.horizon = earliest
 	}

@@ -21,6 +21,11 @@ type Broker struct {
 	Open func(t testing.TB) task.Transport
 	// DeadLetters are the messages parked from a queue.
 	DeadLetters func(t testing.TB, queue string) []Dead
+	// StoresResults says that results are kept by task id until they expire, not sent to the caller.
+	StoresResults bool
+	// Delete deletes queues and exchanges that a test has made, if there are such. nil where they go with
+	// the broker of the test.
+	Delete func(t testing.TB, queues, exchanges []string)
 }
 
 // Dead is a parked message.
@@ -34,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 	for name, test := range map[string]map[string]func(*testing.T, *world){
 		"Transport": transportTests,
 		"Worker":    workerTests,
+		"Guide":     guideTests,
+		"Exchange":  exchangeTests,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range test {
@@ -41,7 +48,12 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 					t.Parallel()
 					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
-					test(t, &world{T: t, Broker: open(t), ctx: ctx, queue: "conformance-" + uuid.NewString()})
+					w := &world{T: t, Broker: open(t), ctx: ctx, queue: "conformance-" + uuid.NewString()}
+					if w.Delete != nil {
+						// Before the test's own cleanups are added: so it runs after them.
+						t.Cleanup(func() { w.Delete(t, append(w.queues, w.queue), w.exchanges) })
+					}
+					test(t, w)
 				})
 			}
 		})
@@ -62,6 +74,8 @@ type world struct {
 	Broker
 	ctx   context.Context
 	queue string // nobody else's
+	// queues and exchanges are others of the test's own.
+	queues, exchanges []string
 }
 
 // open opens a transport that is closed when the test ends.
@@ -106,15 +120,16 @@ func (w *world) publish(t task.Transport, bodies ...string) {
 type inbox struct {
 	task.Consumer
 	w          *world
+	queue      string
 	deliveries chan *task.Delivery
 }
 
 func (w *world) consume(t task.Transport, s task.Subscription) *inbox {
 	w.Helper()
-	in := &inbox{w: w, deliveries: make(chan *task.Delivery, 10_000)}
 	if s.Queue == "" {
 		s.Queue = w.queue
 	}
+	in := &inbox{w: w, queue: s.Queue, deliveries: make(chan *task.Delivery, 10_000)}
 	if s.Prefetch == 0 {
 		s.Prefetch = 100
 	}

@@ -98,10 +98,18 @@ func (w *world) work(config task.WorkerConfig, handles ...handle) *worker {
 	for _, h := range handles {
 		h.task.Handle(r, h.function)
 	}
+	return w.run(r, config)
+}
+
+// run starts a worker for the tasks of a registry.
+func (w *world) run(r *task.Registry, config task.WorkerConfig) *worker {
+	w.Helper()
 	if config.Queues == nil {
 		config.Queues = []task.QueueConfig{{Name: w.queue}}
 	}
-	config.Logger = slog.New(slog.DiscardHandler)
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
 	tw, err := task.NewWorker(w.open(), r, config)
 	w.check(err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
