@@ -17,6 +17,7 @@ type consumer struct {
 
 	// Guarded by transport.mu.
 	stopped   bool
+	closed    bool
 	unsettled map[uint64]*outside
 	held      map[string]int // queue → unsettled
 }
@@ -38,7 +39,7 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 		return nil, task.ErrClosed
 	}
 	c := &consumer{transport: t, config: config, unsettled: map[uint64]*outside{}, held: map[string]int{}}
-	if err := t.bind(config.Subscriptions); err != nil {
+	if err := t.declareAll(config.Subscriptions); err != nil {
 		return nil, err
 	}
 	for _, s := range config.Subscriptions {
@@ -58,16 +59,14 @@ func (c *consumer) next(s task.Subscription) *task.Delivery {
 	t := c.transport
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	q := t.queue(s.Queue)
-	for q.ready.Len() == 0 || c.held[s.Queue] >= s.Prefetch {
-		if c.stopped || t.closed {
-			return nil
-		}
+	// A queue of its own goes with the consumer: look for it only while that is there.
+	for !c.stopped && !t.closed && (t.queue(s.Queue).ready.Len() == 0 || c.held[s.Queue] >= s.Prefetch) {
 		t.changed.Wait()
 	}
 	if c.stopped || t.closed {
 		return nil
 	}
+	q := t.queue(s.Queue)
 	i := heap.Pop(&q.ready).(*item)
 	t.tags++
 	c.unsettled[t.tags] = &outside{item: i, queue: s.Queue}
@@ -87,10 +86,19 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 	if !ok {
 		return task.ErrStale
 	}
+	routes := make([][]string, len(o.Publish))
+	for i, m := range o.Publish {
+		var err error
+		if routes[i], err = t.route(m); err != nil {
+			return err
+		}
+	}
 	delete(c.unsettled, d.Tag)
 	c.held[out.queue]--
-	for _, m := range o.Publish {
-		t.put(m, m.Queue)
+	for i, m := range o.Publish {
+		for _, queue := range routes[i] {
+			t.put(m, queue)
+		}
 	}
 	if o.Dead != nil {
 		q := t.queue(out.queue)
@@ -136,10 +144,11 @@ func (c *consumer) Close() error {
 	}
 	clear(c.held)
 	for _, s := range c.config.Subscriptions {
-		if s.Own {
+		if s.Own && !c.closed {
 			c.transport.disown(s)
 		}
 	}
+	c.closed = true
 	c.transport.changed.Broadcast()
 	c.transport.mu.Unlock()
 	c.running.Wait()

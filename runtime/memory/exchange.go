@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ func (e exchanges) declare(b task.Binding, queue string) error {
 	}
 	x := e[b.Exchange]
 	if x == nil {
-		x = &exchange{kind: b.Type}
+		x = &exchange{kind: cmp.Or(b.Type, task.Direct)}
 		e[b.Exchange] = x
 	}
 	b.Type = ""
@@ -44,7 +45,7 @@ func (e exchanges) declare(b task.Binding, queue string) error {
 // route returns the queues that the message goes to. Locked.
 func (t *Transport) route(m *task.Message) ([]string, error) {
 	if m.Exchange == "" {
-		return []string{m.Queue}, nil
+		return t.straight(m)
 	}
 	queue := ""
 	if m.Bind {
@@ -52,7 +53,7 @@ func (t *Transport) route(m *task.Message) ([]string, error) {
 	}
 	b := task.Binding{Exchange: m.Exchange, Type: m.ExchangeType, RoutingKey: m.RoutingKey, Task: m.Task}
 	if err := t.declare(b, queue); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("task %s (%s) is not queued: %w", m.ID, m.Task, err)
 	}
 	x := t.exchanges[m.Exchange]
 	var queues []string
@@ -62,19 +63,31 @@ func (t *Transport) route(m *task.Message) ([]string, error) {
 		}
 	}
 	if len(queues) == 0 && m.Mandatory {
-		return nil, fmt.Errorf("%w: none is bound to exchange %s for routing key %q", task.ErrUnroutable, m.Exchange, m.RoutingKey)
+		return nil, fmt.Errorf("task %s (%s) is not queued: %w: exchange %q (%s) leads nowhere for routing key %q", m.ID, m.Task, task.ErrUnroutable, m.Exchange, x.kind, m.RoutingKey)
 	}
 	return queues, nil
 }
 
-// bind makes the exchanges and bindings of the subscriptions.
-func (t *Transport) bind(subscriptions []task.Subscription) error {
+// straight is the route of a message that names no exchange. Locked.
+func (t *Transport) straight(m *task.Message) ([]string, error) {
+	switch _, there := t.queues[m.Queue]; {
+	case m.Queue == "":
+		return nil, fmt.Errorf("task %s (%s) is not queued: %w: it names neither a queue nor an exchange", m.ID, m.Task, task.ErrUnroutable)
+	case m.Existing && !there:
+		return nil, fmt.Errorf("task %s (%s) is not queued: %w: there is no queue %q", m.ID, m.Task, task.ErrUnroutable, m.Queue)
+	}
+	return []string{m.Queue}, nil
+}
+
+// declareAll makes the queues of the subscriptions, and what leads to them.
+func (t *Transport) declareAll(subscriptions []task.Subscription) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range subscriptions {
+		t.queue(s.Queue)
 		for _, b := range s.Bindings {
 			if err := t.declare(b, s.Queue); err != nil {
-				return err
+				return fmt.Errorf("memory: subscription to queue %q: %w", s.Queue, err)
 			}
 		}
 	}
@@ -83,7 +96,10 @@ func (t *Transport) bind(subscriptions []task.Subscription) error {
 
 // disown ends a queue that belonged to one consumer: its heir gets what is in it. Locked.
 func (t *Transport) disown(s task.Subscription) {
-	q := t.queue(s.Queue)
+	q, there := t.queues[s.Queue]
+	if !there {
+		return
+	}
 	delete(t.queues, s.Queue)
 	if q.timer != nil {
 		q.timer.Stop()
@@ -97,4 +113,9 @@ func (t *Transport) disown(s task.Subscription) {
 	for q.ready.Len() > 0 {
 		t.put(heap.Pop(&q.ready).(*item).message, s.Heir)
 	}
+	for _, delayed := range q.delayed {
+		t.put(delayed.message, s.Heir)
+	}
+	heir := t.queue(s.Heir)
+	heir.dead = append(heir.dead, q.dead...)
 }

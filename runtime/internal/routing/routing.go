@@ -3,6 +3,7 @@
 package routing
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,6 +12,9 @@ import (
 
 // Check says whether a message or binding may name an exchange of this type. "" is direct.
 func Check(exchange, kind string) error {
+	if exchange == "" {
+		return errors.New("a binding needs the name of an exchange")
+	}
 	switch kind {
 	case "", task.Direct, task.Topic, task.Fanout, task.Headers:
 		return nil
