@@ -111,11 +111,11 @@ func traceback(err error) (text string) {
 		}
 		text = strings.ToValidUTF8(text, "\uFFFD")
 	}()
-	if _, ok := errors.AsType[interface {
+	if stacked, ok := errors.AsType[interface {
 		error
 		fmt.Formatter
 	}](err); ok {
-		if text := fmt.Sprintf("%+v", err); strings.Contains(text, "\n\t") {
+		if text := fmt.Sprintf("%+v", stacked); strings.Contains(text, "\n\t") {
 			return text
 		}
 	}
