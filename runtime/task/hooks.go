@@ -128,6 +128,17 @@ func (a *Attempt) Traceback() string {
 	return traceback(a.Err)
 }
 
+// TaskError is Err as the caller of the task sees it: with the name of its type, and a
+// text even if its Error method panics. nil after Success.
+func (a *Attempt) TaskError() *TaskError {
+	if a.Err == nil {
+		return nil
+	}
+	e := describe(a.Err)
+	e.Task, e.ID, e.State = a.Info.Name, a.Info.ID, a.State
+	return e
+}
+
 // ended calls the hooks of the task and those of the worker.
 func (e *executor) ended(ctx context.Context, r *request, a *Attempt) {
 	a.Info, a.Spec = InfoFrom(ctx), *r.entry.spec
