@@ -10,6 +10,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // frameSize is the largest frame that we negotiate, RabbitMQ's own default. A
@@ -180,6 +182,9 @@ func code(err error) int {
 // lost says whether err means that a connection or channel is gone, rather
 // than that the broker has answered with a refusal.
 func lost(err error) bool {
+	if errors.Is(err, task.ErrUnroutable) {
+		return false
+	}
 	var reply *amqp.Error
 	if !errors.As(err, &reply) {
 		return true

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -24,9 +25,8 @@ type consumeSession struct {
 	mu        sync.Mutex
 	unsettled map[uint64]struct{} // delivery tags
 
-	once   sync.Once
-	over   chan struct{} // closed at the end
-	reason error         // valid once over is closed
+	ctx    context.Context // ends with the session
+	finish context.CancelCauseFunc
 }
 
 // errCancelled is the reason of a session that ends because the broker has cancelled a consumer.
@@ -34,21 +34,21 @@ var errCancelled = errors.New("the broker has cancelled consumer")
 
 // incoming are the deliveries of one queue.
 type incoming struct {
-	queue      string
+	task.Subscription
 	deliveries <-chan amqp.Delivery
 }
 
 func newConsumeSession(conn *connection, id uint64) *consumeSession {
-	return &consumeSession{connection: conn, id: id, unsettled: make(map[uint64]struct{}), over: make(chan struct{})}
+	s := &consumeSession{connection: conn, id: id, unsettled: make(map[uint64]struct{})}
+	s.ctx, s.finish = context.WithCancelCause(context.Background())
+	return s
 }
 
 // end ends the session; the first reason stands.
-func (s *consumeSession) end(reason error) {
-	s.once.Do(func() {
-		s.reason = reason
-		close(s.over)
-	})
-}
+func (s *consumeSession) end(reason error) { s.finish(reason) }
+
+// over says whether the session has ended.
+func (s *consumeSession) over() bool { return s.ctx.Err() != nil }
 
 // openChannel opens the channel, and watches it and the connection: any news ends the session.
 func (s *consumeSession) openChannel(consumers int) error {

@@ -18,7 +18,7 @@ type consumer struct {
 	transport *Transport
 	name      string // of the connection
 	config    task.ConsumeConfig
-	kind      func(task.Subscription) queueKind
+	arguments func(task.Subscription) amqp.Table // of a queue that is missing
 	log       *slog.Logger
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -34,9 +34,9 @@ type consumer struct {
 	trouble error           // why there is none, for those who wait for the first
 }
 
-func newConsumer(t *Transport, name string, config task.ConsumeConfig, kind func(task.Subscription) queueKind) *consumer {
+func newConsumer(t *Transport, name string, config task.ConsumeConfig, arguments func(task.Subscription) amqp.Table) *consumer {
 	c := &consumer{
-		transport: t, name: name, config: config, kind: kind,
+		transport: t, name: name, config: config, arguments: arguments,
 		log:      config.Logger,
 		finished: make(chan struct{}),
 		first:    make(chan struct{}),
@@ -62,6 +62,9 @@ func (c *consumer) supervise() {
 			refusals.inRow = 0
 			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
 			err = c.attend(s)
+			if c.ctx.Err() != nil {
+				c.bequeath(s)
+			}
 			s.shut()
 			s.pumps.Wait()
 			if time.Since(s.since) > healthy {
@@ -125,7 +128,7 @@ func (c *consumer) subscribe(s *consumeSession) error {
 		if err != nil {
 			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
 		}
-		s.incoming = append(s.incoming, incoming{sub.Queue, deliveries})
+		s.incoming = append(s.incoming, incoming{sub, deliveries})
 	}
 	return nil
 }
@@ -134,11 +137,16 @@ func (c *consumer) declare(s *consumeSession) error {
 	t := topology{connection: s.connection}
 	defer t.close()
 	for _, sub := range c.config.Subscriptions {
-		if err := t.queue(sub.Queue, c.kind(sub).arguments()); err != nil {
+		if err := t.queue(sub.Queue, c.arguments(sub)); err != nil {
 			return err
 		}
+		if sub.Heir != "" {
+			if err := t.queue(sub.Heir, quorumQueue.arguments()); err != nil {
+				return err
+			}
+		}
 		for _, b := range sub.Bindings {
-			if err := t.route(b.Exchange, b.RoutingKey, sub.Queue); err != nil {
+			if err := t.route(sub.Queue, b); err != nil {
 				return err
 			}
 		}
@@ -162,19 +170,19 @@ func (c *consumer) attend(s *consumeSession) error {
 		return task.ErrClosed // while the session was built
 	}
 	select {
-	case <-s.over:
+	case <-s.ctx.Done():
 	case <-c.ctx.Done():
 		s.end(task.ErrClosed)
 	}
-	return s.reason
+	return context.Cause(s.ctx)
 }
 
 // pump hands out the deliveries of one queue.
 func (c *consumer) pump(s *consumeSession, in incoming) {
 	for d := range in.deliveries {
-		if !c.deliver(s, in.queue, &d) {
-			// Stopped: what the broker had sent ahead goes back to others.
-			_ = s.channel.Nack(d.DeliveryTag, false, true)
+		if !c.deliver(s, in.Queue, &d) {
+			// Stopped: what the broker had sent ahead goes back to others, or at once to the heir.
+			_ = s.channel.Nack(d.DeliveryTag, false, in.Heir == "")
 		}
 	}
 	if c.isStopped() {
@@ -182,9 +190,9 @@ func (c *consumer) pump(s *consumeSession, in incoming) {
 	}
 	// Whoever ended the deliveries tells the session why; this is for the case that nobody does.
 	select {
-	case <-s.over:
+	case <-s.ctx.Done():
 	case <-time.After(time.Second):
-		s.end(fmt.Errorf("the deliveries of queue %s have ended", in.queue))
+		s.end(fmt.Errorf("the deliveries of queue %s have ended", in.Queue))
 	}
 }
 
@@ -195,7 +203,13 @@ func (c *consumer) deliver(s *consumeSession, queue string, d *amqp.Delivery) bo
 		return false
 	}
 	s.hold(d.DeliveryTag)
-	c.config.Deliver(newDelivery(d, queue, s.id))
+	delivery := newDelivery(d, queue, s.id)
+	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
+		s.pumps.Go(func() { c.detour(s, delivery) })
+		return true
+	}
+	delivery.Message.ETA = time.Time{}
+	c.config.Deliver(delivery)
 	return true
 }
 
@@ -215,7 +229,7 @@ func (c *consumer) current() *consumeSession {
 // Ready implements [task.Consumer].
 func (c *consumer) Ready() bool {
 	s := c.current()
-	return s != nil && !isClosed(s.over) && !c.isStopped()
+	return s != nil && !s.over() && !c.isStopped()
 }
 
 // Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
@@ -226,7 +240,7 @@ func (c *consumer) Stop(ctx context.Context) error {
 	c.stopped = true
 	c.gate.Unlock()
 	s := c.current()
-	if s == nil || isClosed(s.over) {
+	if s == nil || s.over() {
 		return nil
 	}
 	done := make(chan struct{})
@@ -257,7 +271,7 @@ func (c *consumer) Close() error {
 // deleteQueues deletes the queues, if there is a session.
 func (c *consumer) deleteQueues() {
 	s := c.current()
-	if s == nil || isClosed(s.over) {
+	if s == nil || s.over() {
 		return
 	}
 	// A broker that does not answer ends with the connection.

@@ -102,7 +102,7 @@ func (d *dispatch) sendOver(ctx context.Context, s *publishSession) error {
 	d.sent = time.Now()
 	d.properties.MessageId = d.publisher.messageID()
 	// The write goes to a buffer: it never blocks, and if it fails the message is not on its way.
-	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.Mandatory, false, d.properties)
+	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.mandatory(), false, d.properties)
 	if err != nil {
 		s.forgetChannel(d.channel)
 	}
@@ -129,13 +129,13 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 			return false, d.failed(d.channel.session.explain(context.Cause(ctx)))
 		}
 	}
-	returned := d.Mandatory && d.channel.returned(d.properties.MessageId)
+	returned := d.mandatory() && d.channel.returned(d.properties.MessageId)
 	d.release()
 	switch {
 	case d.confirm.Acked() && !returned:
 		return false, nil
 	case returned:
-		return d.notTaken(task.ErrUnroutable)
+		return d.notTaken(d.unroutable())
 	case !d.channel.IsClosed():
 		return d.notTaken(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}
@@ -158,7 +158,10 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 // notTaken handles a message that the broker has surely not queued: perhaps its
 // queue was deleted after it was declared here, which is worth one more try.
 func (d *dispatch) notTaken(err error) (again bool, _ error) {
-	if d.Queue == "" || d.redrawn {
+	if !d.creates() || d.redrawn {
+		if d.Existing {
+			d.channel.session.forget(d.publishing, d.sent)
+		}
 		return false, d.failed(err)
 	}
 	d.redrawn = true

@@ -161,7 +161,7 @@ func TestExchangeDeleted(t *testing.T) {
 	transport := w.open(w.url)
 	routed := func() *task.Message {
 		m := w.message("routed")
-		m.Exchange, m.RoutingKey = w.queue+"-exchange", "key"
+		m.Exchange, m.RoutingKey, m.Bind = w.queue+"-exchange", "key", true
 		return m
 	}
 	in := w.consume(transport)

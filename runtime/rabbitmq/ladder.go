@@ -1,7 +1,6 @@
 package rabbitmq
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,7 +51,7 @@ func stripLadder(key string) string {
 		}
 		rest = rest[2:]
 	}
-	return rest
+	return strings.TrimSuffix(rest, ownRungSuffix)
 }
 
 // ladderBinding is the key that binds a queue to the ladder's end. Celery binds
@@ -62,22 +61,41 @@ func ladderBinding(queue string) string {
 	return strings.Repeat("*.", ladderLevels) + queue
 }
 
+// A message at the ladder's end that no queue takes is never dropped, and holds up others for ever. A queue
+// that goes with its consumer may be missing there, so what is for one also leads to a
+// queue that drops it.
+const (
+	ownRungSuffix = ".taskgen-own"
+	ownRungDrop   = ladderPrefix + "taskgen_own_drop"
+)
+
+// ownRung leads to a queue of one consumer.
+func ownRung(queue string) string { return queue + ownRungSuffix }
+
+// declareDrop makes the queue that drops what is for queues of one consumer.
+func declareDrop(t *topology) error {
+	if err := t.queue(ownRungDrop, amqp.Table{"x-queue-type": "classic", "x-message-ttl": int32(0)}); err != nil {
+		return err
+	}
+	return t.bind(ownRungDrop, ladderDelivery, "#"+ownRungSuffix, nil)
+}
+
 // checkLadderKey refuses queue names that mean something else in a topic exchange.
 func checkLadderKey(queue string) error {
-	if queue == "" {
-		return errors.New("a message for later must name its queue")
-	}
 	for word := range strings.SplitSeq(queue, ".") {
 		if word == "*" || word == "#" {
 			return fmt.Errorf("queue %q can't take messages for later: its name is a pattern of routing keys", queue)
 		}
+	}
+	if strings.HasSuffix(queue, ownRungSuffix) {
+		return fmt.Errorf("queue %q can't take messages for later: names that end in %s mean something else there", queue, ownRungSuffix)
 	}
 	return nil
 }
 
 // declareLadder creates what is missing of the ladder.
 func declareLadder(t *topology) error {
-	if err := t.exchange(ladderDelivery, amqp.ExchangeTopic); err != nil {
+	if _, err := t.exchange(ladderDelivery, amqp.ExchangeTopic); err != nil {
 		return err
 	}
 	for level := range ladderLevels {
@@ -94,7 +112,7 @@ func declareLevel(t *topology, level int) error {
 	if level > 0 {
 		below = ladderPrefix + strconv.Itoa(level-1)
 	}
-	if err := t.exchange(name, amqp.ExchangeTopic); err != nil {
+	if _, err := t.exchange(name, amqp.ExchangeTopic); err != nil {
 		return err
 	}
 	err := t.queue(name, amqp.Table{
@@ -109,7 +127,7 @@ func declareLevel(t *topology, level int) error {
 		return err
 	}
 	above := strings.Repeat("*.", ladderLevels-1-level)
-	if err := t.bind(name, name, above+"1.#"); err != nil {
+	if err := t.bind(name, name, above+"1.#", nil); err != nil {
 		return err
 	}
 	return t.bindExchange(below, name, above+"0.#")

@@ -9,6 +9,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -32,17 +33,16 @@ func newPublishing(m *task.Message, now time.Time, strict bool) (*publishing, er
 	if m.Prioritized {
 		p.queue = priorityQueue
 	}
-	if m.Queue == "" && m.Exchange == "" {
-		return nil, p.invalid(errors.New("it names neither a queue nor an exchange"))
-	}
 	p.aim(now)
-	if p.delayed {
-		if err := checkLadderKey(m.Queue); err != nil {
-			return nil, p.invalid(err)
-		}
+	if err := p.checkAim(strict); err != nil {
+		return nil, p.invalid(err)
+	}
+	headers := m.Headers
+	if m.Exchange != "" && ladderSeconds(m.ETA, now) > 0 {
+		headers = withDetour(headers, m.ETA, m.Exchange, m.RoutingKey)
 	}
 	p.properties = amqp.Publishing{
-		Headers:         toTable(m.Headers),
+		Headers:         toTable(headers),
 		ContentType:     m.ContentType,
 		ContentEncoding: m.ContentEncoding,
 		DeliveryMode:    amqp.Persistent,
@@ -69,9 +69,34 @@ func (p *publishing) aim(now time.Time) {
 	if p.exchange == "" {
 		p.key = p.Queue
 	}
-	if seconds := ladderSeconds(p.ETA, now); seconds > 0 {
-		p.exchange, p.key, p.delayed = ladderTop, ladderKey(seconds, p.Queue), true
+	if seconds := ladderSeconds(p.ETA, now); seconds > 0 && p.Exchange == "" {
+		p.exchange, p.key, p.delayed = ladderTop, ladderKey(seconds, p.rung()), true
 	}
+}
+
+// rung is the end of the ladder's key, which leads to the queue.
+func (p *publishing) rung() string {
+	if p.Existing {
+		return ownRung(p.Queue)
+	}
+	return p.Queue
+}
+
+// checkAim refuses what says too little, or the contrary, of where the message goes.
+func (p *publishing) checkAim(strict bool) error {
+	switch {
+	case p.Queue == "" && p.Exchange == "":
+		return errors.New("it names neither a queue nor an exchange")
+	case p.Queue == "" && p.Bind:
+		return fmt.Errorf("it names no queue to bind to exchange %s", p.Exchange)
+	case p.Exchange != "":
+		return routing.Check(p.Exchange, p.ExchangeType)
+	case !p.delayed:
+		return nil
+	case p.Existing && strict:
+		return fmt.Errorf("queue %s belongs to one consumer, which may be gone when it is due", p.Queue)
+	}
+	return checkLadderKey(p.Queue)
 }
 
 // check refuses what the library or the broker would answer by closing the
@@ -111,6 +136,20 @@ func (p *publishing) wrap(err error) error {
 	return fmt.Errorf("rabbitmq: %s: %w", p, err)
 }
 
+// mandatory says whether the broker is to return the message if no queue takes it.
+func (p *publishing) mandatory() bool { return p.Mandatory || p.Existing }
+
+// unroutable says why no queue took the message, and what to do.
+func (p *publishing) unroutable() error {
+	switch {
+	case p.Exchange != "":
+		return fmt.Errorf("%w: bind one, by a worker that has this binding (task.QueueConfig.Bindings) or at the broker", task.ErrUnroutable)
+	case p.Existing:
+		return fmt.Errorf("%w: the consumer that the queue belongs to has gone", task.ErrUnroutable)
+	}
+	return fmt.Errorf("%w: somebody deletes it as soon as it is made", task.ErrUnroutable)
+}
+
 // size estimates the bytes on the wire.
 func (p *publishing) size() int64 {
 	return int64(len(p.Body) + 512)
@@ -148,6 +187,7 @@ func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery 
 		// Who sends it on must not climb the ladder again.
 		m.Exchange, m.RoutingKey = "", stripLadder(d.RoutingKey)
 	}
+	readDetour(m)
 	return &task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
 }
 

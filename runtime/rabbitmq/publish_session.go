@@ -138,7 +138,7 @@ func (s *publishSession) forget(m *publishing, sent time.Time) {
 func (s *publishSession) meet(ctx context.Context, n need) error {
 	s.mu.Lock()
 	f := s.flights[n]
-	if f == nil {
+	if f == nil || n.what == needConsumer && isClosed(f.done) && time.Since(f.met) > consumerSeen {
 		f = &flight{done: make(chan struct{})}
 		s.flights[n] = f
 		go s.fly(f, n)
@@ -173,21 +173,29 @@ func (s *publishSession) fly(f *flight, n need) {
 
 func (s *publishSession) create(n need) error {
 	if n.what == needChannel {
-		return s.openChannel(n.exchange)
+		return s.openChannel(n.Exchange)
 	}
 	t := topology{connection: s.connection}
 	defer t.close()
 	switch n.what {
 	case needQueue:
 		return t.queue(n.queue, n.kind.arguments())
+	case needConsumer:
+		return t.consumed(n.queue)
 	case needExchange:
-		return t.exchange(n.exchange, amqp.ExchangeDirect)
+		_, err := t.exchange(n.Exchange, n.Type)
+		return err
 	case needRoute:
-		return t.route(n.exchange, n.key, n.queue)
+		return t.route(n.queue, n.Binding)
 	case needLadder:
 		return declareLadder(&t)
 	default:
-		return t.bind(n.queue, ladderDelivery, ladderBinding(n.queue))
+		if n.RoutingKey == ownRung(n.queue) {
+			if err := declareDrop(&t); err != nil {
+				return err
+			}
+		}
+		return t.bind(n.queue, ladderDelivery, ladderBinding(n.RoutingKey), nil)
 	}
 }
 
@@ -201,7 +209,7 @@ func (s *publishSession) channel(ctx context.Context, exchange string) (*publish
 	if c != nil {
 		return c, nil
 	}
-	if err := s.meet(ctx, need{what: needChannel, exchange: exchange}); err != nil {
+	if err := s.meet(ctx, channelNeed(exchange)); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -229,6 +237,6 @@ func (s *publishSession) forgetChannel(c *publishChannel) {
 	defer s.mu.Unlock()
 	if c != nil && s.channels[c.exchange] == c {
 		delete(s.channels, c.exchange)
-		delete(s.flights, need{what: needChannel, exchange: c.exchange})
+		delete(s.flights, channelNeed(c.exchange))
 	}
 }

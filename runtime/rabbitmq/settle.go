@@ -25,7 +25,7 @@ const resultTimeout = 30 * time.Second
 // more in Attempts.
 func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome) error {
 	s := c.current()
-	if s == nil || s.id != d.Session || isClosed(s.over) || !s.claim(d.Tag) {
+	if s == nil || s.id != d.Session || s.over() || !s.claim(d.Tag) {
 		return c.stale(d)
 	}
 	if o.Requeue {
@@ -41,12 +41,16 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 // carryOut does what must be done before the ack.
 func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcome) error {
 	if len(o.Publish) > 0 {
-		if err := c.transport.replace(ctx, o.Publish); err != nil {
+		next := make([]*task.Message, len(o.Publish))
+		for i, m := range o.Publish {
+			next[i] = c.succeed(m)
+		}
+		if err := c.transport.replace(ctx, next); err != nil {
 			return err
 		}
 	}
 	if o.Dead != nil {
-		if err := c.transport.park(ctx, d.Message, o.Dead); err != nil {
+		if err := c.park(ctx, d.Message, o.Dead); err != nil {
 			return err
 		}
 	}
@@ -111,6 +115,20 @@ const (
 	maxDeadStack  = 32 << 10
 	maxDeadExtra  = maxDeadReason + maxDeadError + maxDeadStack + 1<<10
 )
+
+// park puts a message into the dead letters of its queue, or of that queue's heir. What would go with its
+// queue is dropped.
+func (c *consumer) park(ctx context.Context, m *task.Message, dead *task.DeadLetter) error {
+	at := *m
+	at.Exchange = ""
+	kept := c.succeed(&at)
+	if kept.Existing {
+		c.log.Warn("a message can't be run and is dropped: its queue is the consumer's own", "queue", m.Queue,
+			"task", m.Task, "id", m.ID, "reason", dead.Reason, "error", dead.Error)
+		return nil
+	}
+	return c.transport.park(ctx, kept, dead)
+}
 
 // park puts a message into its queue's dead letters.
 func (t *Transport) park(ctx context.Context, m *task.Message, dead *task.DeadLetter) error {

@@ -1,9 +1,14 @@
 package rabbitmq
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // queueKind says how a queue is created if it is missing. One that exists is taken as it is.
@@ -61,20 +66,6 @@ func (t *topology) try(call func(*amqp.Channel) error) error {
 	return call(t.channel)
 }
 
-// ensure looks whether something exists, and creates it if it doesn't. What
-// somebody else has created in the meantime is taken as it is too.
-func (t *topology) ensure(what string, look, create func(*amqp.Channel) error) error {
-	err := t.try(look)
-	if code(err) != amqp.NotFound {
-		return wrapDeclare(what, err)
-	}
-	err = t.try(create)
-	if code(err) == amqp.PreconditionFailed && t.try(look) == nil {
-		return nil
-	}
-	return wrapDeclare(what, err)
-}
-
 func wrapDeclare(what string, err error) error {
 	if err == nil {
 		return nil
@@ -82,27 +73,71 @@ func wrapDeclare(what string, err error) error {
 	return fmt.Errorf("rabbitmq: can't declare %s: %w", what, err)
 }
 
+// queue looks whether a queue exists, and creates it if it doesn't. What
+// somebody else has created in the meantime is taken as it is too.
 func (t *topology) queue(name string, arguments amqp.Table) error {
-	return t.ensure("queue "+name, func(ch *amqp.Channel) error {
+	look := func(ch *amqp.Channel) error {
 		_, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
 		return err
-	}, func(ch *amqp.Channel) error {
-		_, err := ch.QueueDeclare(name, true, false, false, false, arguments)
-		return err
-	})
+	}
+	err := t.try(look)
+	if code(err) == amqp.NotFound {
+		err = t.try(func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare(name, true, false, false, false, arguments)
+			return err
+		})
+		if code(err) == amqp.PreconditionFailed && t.try(look) == nil {
+			return nil
+		}
+	}
+	return wrapDeclare("queue "+name, err)
 }
 
-func (t *topology) exchange(name, kind string) error {
-	return t.ensure("exchange "+name, func(ch *amqp.Channel) error {
-		return ch.ExchangeDeclarePassive(name, kind, true, false, false, false, nil)
-	}, func(ch *amqp.Channel) error {
+// exchange creates an exchange if it is missing, and returns its type: one that
+// exists is taken as it is.
+func (t *topology) exchange(name, kind string) (string, error) {
+	kind = cmp.Or(kind, task.Direct)
+	err := t.try(func(ch *amqp.Channel) error {
 		return ch.ExchangeDeclare(name, kind, true, false, false, false, nil)
 	})
+	switch code(err) {
+	case amqp.PreconditionFailed:
+		return currentType(err, kind), nil
+	case amqp.AccessRefused:
+		// Who may create nothing may still use what is there.
+		if t.try(func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclarePassive(name, kind, true, false, false, false, nil)
+		}) == nil {
+			return kind, nil
+		}
+	}
+	return kind, wrapDeclare("exchange "+name, err)
 }
 
-func (t *topology) bind(queue, exchange, key string) error {
+// currentType is the type of an exchange that differs from what was declared. Only the text of
+// the refusal tells: "inequivalent arg 'type' for exchange 'x' in vhost '/': received
+// 'direct' but current is 'topic'". The type is the first that the broker compares: if the text is
+// about something else, it is as declared.
+func currentType(refusal error, declared string) string {
+	reply, ok := errors.AsType[*amqp.Error](refusal)
+	if !ok || !strings.Contains(reply.Reason, "inequivalent arg 'type'") {
+		return declared
+	}
+	const before = " but current is '"
+	at := strings.LastIndex(reply.Reason, before)
+	if at < 0 {
+		return declared
+	}
+	current, _, closed := strings.Cut(reply.Reason[at+len(before):], "'")
+	if !closed {
+		return declared
+	}
+	return current
+}
+
+func (t *topology) bind(queue, exchange, key string, arguments amqp.Table) error {
 	return wrapDeclare(fmt.Sprintf("binding %q of queue %s to exchange %s", key, queue, exchange),
-		t.try(func(ch *amqp.Channel) error { return ch.QueueBind(queue, key, exchange, false, nil) }))
+		t.try(func(ch *amqp.Channel) error { return ch.QueueBind(queue, key, exchange, false, arguments) }))
 }
 
 func (t *topology) bindExchange(destination, source, key string) error {
@@ -110,10 +145,19 @@ func (t *topology) bindExchange(destination, source, key string) error {
 		t.try(func(ch *amqp.Channel) error { return ch.ExchangeBind(destination, key, source, false, nil) }))
 }
 
-// route leads an exchange to a queue; both are created if missing.
-func (t *topology) route(exchange, key, queue string) error {
-	if err := t.exchange(exchange, amqp.ExchangeDirect); err != nil {
+// route binds a queue to an exchange, which is created if it is missing, in the
+// way of its actual type: without the header's name a headers exchange would lead everything here.
+func (t *topology) route(queue string, b task.Binding) error {
+	kind, err := t.exchange(b.Exchange, b.Type)
+	if err != nil {
 		return err
 	}
-	return t.bind(queue, exchange, key)
+	switch kind {
+	case task.Fanout:
+		return t.bind(queue, b.Exchange, "", nil)
+	case task.Headers:
+		return t.bind(queue, b.Exchange, "", amqp.Table{"x-match": "all", "task": b.Task})
+	default:
+		return t.bind(queue, b.Exchange, b.RoutingKey, nil)
+	}
 }

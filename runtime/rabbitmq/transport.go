@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -151,7 +153,7 @@ func (t *Transport) replyConsumer() (*consumer, error) {
 			Worker:        "taskgen.results",
 			Subscriptions: []task.Subscription{{Queue: t.ReplyTo(), Prefetch: replyPrefetch}},
 			Deliver:       t.receive,
-		}, func(task.Subscription) queueKind { return replyQueue })
+		}, func(task.Subscription) amqp.Table { return replyQueue.arguments() })
 	}
 	return t.replies, nil
 }
@@ -177,8 +179,8 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 		return nil, errors.New("rabbitmq: to consume takes a Deliver function and at least one subscription")
 	}
 	for _, s := range config.Subscriptions {
-		if s.Queue == "" || len(s.Queue) > 255 {
-			return nil, fmt.Errorf("rabbitmq: %q is no name of a queue (1 to 255 bytes)", s.Queue)
+		if err := checkSubscription(s); err != nil {
+			return nil, fmt.Errorf("rabbitmq: can't consume: %w", err)
 		}
 	}
 	if config.Worker == "" {
@@ -189,14 +191,36 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	if isClosed(t.closed) {
 		return nil, fmt.Errorf("rabbitmq: %w", task.ErrClosed)
 	}
-	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, func(s task.Subscription) queueKind {
-		if s.Prioritized {
-			return priorityQueue
+	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, func(s task.Subscription) amqp.Table {
+		switch {
+		case s.Own:
+			return ownArguments(s.Heir)
+		case s.Prioritized:
+			return priorityQueue.arguments()
 		}
-		return quorumQueue
+		return quorumQueue.arguments()
 	})
 	t.consumers[c] = struct{}{}
 	return c, nil
+}
+
+// checkSubscription refuses what the broker would, again and again.
+func checkSubscription(s task.Subscription) error {
+	if s.Queue == "" || len(s.Queue) > math.MaxUint8 {
+		return fmt.Errorf("%q is no name of a queue (1 to 255 bytes)", s.Queue)
+	}
+	if s.Heir == s.Queue || len(s.Heir) > math.MaxUint8 || s.Heir != "" && !s.Own {
+		return fmt.Errorf("queue %s can't have %q as its heir", s.Queue, s.Heir)
+	}
+	for _, b := range s.Bindings {
+		if b.Exchange == "" || len(b.Exchange) > math.MaxUint8 || len(b.RoutingKey) > math.MaxUint8 {
+			return fmt.Errorf("binding of queue %s: exchange %q, routing key %q: want 1 to 255 bytes for the exchange, at most 255 for the key", s.Queue, b.Exchange, b.RoutingKey)
+		}
+		if err := routing.Check(b.Exchange, b.Type); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Transport) forgetConsumer(c *consumer) {

@@ -140,7 +140,7 @@ func TestExchange(t *testing.T) {
 	w := newWorld(t, brokerURL(t))
 	transport := w.open(w.url)
 	m := w.message("routed")
-	m.Exchange, m.RoutingKey = w.queue+"-exchange", "some.key"
+	m.Exchange, m.RoutingKey, m.Bind = w.queue+"-exchange", "some.key", true
 	t.Cleanup(func() { _ = w.admin.ExchangeDelete(m.Exchange, false, false) })
 	w.check(transport.Publish(w.ctx, m))
 	in := w.consume(transport, func(c *task.ConsumeConfig) {
@@ -151,7 +151,7 @@ func TestExchange(t *testing.T) {
 		t.Errorf("delivered from %q, %q, %q", d.Message.Exchange, d.Message.RoutingKey, d.Message.Queue)
 	}
 	in.ack(d)
-	m.Queue, m.RoutingKey = "", "other.key" // by the consumer's binding
+	m.Queue, m.RoutingKey, m.Bind = "", "other.key", false // by the consumer's binding
 	w.check(transport.Publish(w.ctx, m))
 	in.ack(in.next())
 }
@@ -418,7 +418,10 @@ func TestRefusesWhatBreaksConnections(t *testing.T) {
 		"long queue":     func(m *task.Message) { m.Queue = long },
 		"no queue":       func(m *task.Message) { m.Queue = "" },
 		"late pattern":   func(m *task.Message) { m.Queue, m.ETA = "a.#", time.Now().Add(time.Hour) },
-		"late, no queue": func(m *task.Message) { m.Queue, m.Exchange, m.ETA = "", "amq.direct", time.Now().Add(time.Hour) },
+		"late, own":      func(m *task.Message) { m.Existing, m.ETA = true, time.Now().Add(time.Hour) },
+		"late, as own":   func(m *task.Message) { m.Queue, m.ETA = "q.taskgen-own", time.Now().Add(time.Hour) },
+		"bound to none":  func(m *task.Message) { m.Queue, m.Exchange, m.Bind = "", "amq.direct", true },
+		"exchange type":  func(m *task.Message) { m.Exchange, m.ExchangeType = "amq.direct", "fan" },
 	} {
 		m := w.message("x")
 		change(m)
