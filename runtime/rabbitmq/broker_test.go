@@ -55,11 +55,30 @@ func newPatientWorld(t testing.TB, url string, patience time.Duration) *world {
 	w.connectAdmin()
 	t.Cleanup(func() {
 		w.connectAdmin()
-		for _, q := range []string{w.queue, w.queue + ".dead"} {
-			_, _ = w.admin.QueueDelete(q, false, false, false)
-		}
+		w.forget(w.queue)
 	})
 	return w
+}
+
+// forget deletes a queue and its dead letters.
+func (w *world) forget(queue string) {
+	for _, q := range []string{queue, queue + ".dead"} {
+		_, _ = w.admin.QueueDelete(q, false, false, false)
+	}
+}
+
+// named makes a name of the test's own for another queue, which is deleted when the test ends.
+func (w *world) named(suffix string) string {
+	name := w.queue + "-" + suffix
+	w.Cleanup(func() { w.forget(name) })
+	return name
+}
+
+// exchange makes a name of the test's own for an exchange, which is deleted when the test ends.
+func (w *world) exchange(suffix string) string {
+	name := w.queue + "-" + suffix
+	w.Cleanup(func() { _ = w.admin.ExchangeDelete(name, false, false) })
+	return name
 }
 
 // connectAdmin opens another admin channel, because the last one ended with an exception.
@@ -96,6 +115,13 @@ func (w *world) message(body string) *task.Message {
 		Headers: map[string]any{"task": "test.task", "id": id, "retries": int32(0)},
 		Body:    []byte(body),
 	}
+}
+
+// through makes a mandatory message that names an exchange and no queue.
+func (w *world) through(exchange, kind, key, body string) *task.Message {
+	m := w.message(body)
+	m.Queue, m.Exchange, m.ExchangeType, m.RoutingKey = "", exchange, kind, key
+	return m
 }
 
 func (w *world) publish(t task.Transport, bodies ...string) {

@@ -20,6 +20,15 @@ func TestConformance(t *testing.T) {
 				w.check(err)
 				return transport
 			},
+			Delete: func(_ testing.TB, queues, exchanges []string) {
+				w.connectAdmin()
+				for _, queue := range queues {
+					w.forget(queue)
+				}
+				for _, exchange := range exchanges {
+					_ = w.admin.ExchangeDelete(exchange, false, false)
+				}
+			},
 			DeadLetters: func(_ testing.TB, queue string) []tasktest.Dead { return w.deadLetters(queue) },
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +34,7 @@ func TestNode(t *testing.T) {
 	t.Run("all connections closed", func(t *testing.T) {
 		outage(t, n, func() { n.ctl("close_all_connections", "test") })
 	})
+	t.Run("a user who may create nothing", func(t *testing.T) { restrictedUser(t, n) })
 	t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
 }
 
@@ -110,6 +113,33 @@ func outage(t *testing.T, n *node, hurt func()) {
 	t.Logf("%d accepted, %d lost, %d came more than once", count.Load(), lost, repeated)
 	if lost > 0 {
 		t.Errorf("%d messages were accepted and lost", lost)
+	}
+}
+
+// What exists can be used without the permission to create it.
+func restrictedUser(t *testing.T, n *node) {
+	w := newWorld(t, n.url)
+	exchange := w.exchange("topic")
+	w.check(w.admin.ExchangeDeclare(exchange, task.Topic, true, false, false, false, nil))
+	_, err := w.admin.QueueDeclare(w.queue, true, false, false, false, nil)
+	w.check(err)
+	n.ctl("add_user", "restricted", "secret")
+	n.ctl("set_permissions", "restricted", "", ".*", ".*")
+	u, err := url.Parse(n.url)
+	w.check(err)
+	u.User = url.UserPassword("restricted", "secret")
+	transport := w.open(u.String())
+	in := w.consume(transport, func(c *task.ConsumeConfig) {
+		c.Subscriptions[0].Bindings = []task.Binding{{Exchange: exchange, Type: task.Topic, RoutingKey: "a.*"}}
+	})
+	w.eventually("the consumer is ready", in.Ready)
+	w.publish(transport, "straight")
+	m := w.through(exchange, task.Topic, "a.b", "routed")
+	w.check(transport.Publish(w.ctx, m))
+	in.drain("straight", "routed")
+	m.Exchange = exchange + "-missing"
+	if err := transport.Publish(w.ctx, m); err == nil || !strings.Contains(err.Error(), "403") {
+		t.Errorf("an exchange that is missing: %v", err)
 	}
 }
 

@@ -421,7 +421,10 @@ func TestRefusesWhatBreaksConnections(t *testing.T) {
 		"late, own":      func(m *task.Message) { m.Existing, m.ETA = true, time.Now().Add(time.Hour) },
 		"late, as own":   func(m *task.Message) { m.Queue, m.ETA = "q.taskgen-own", time.Now().Add(time.Hour) },
 		"bound to none":  func(m *task.Message) { m.Queue, m.Exchange, m.Bind = "", "amq.direct", true },
-		"exchange type":  func(m *task.Message) { m.Exchange, m.ExchangeType = "amq.direct", "fan" },
+		"late, too big": func(m *task.Message) {
+			m.Exchange, m.ETA, m.Headers["h"] = "amq.direct", time.Now().Add(time.Hour), strings.Repeat("x", 124<<10-200)
+		},
+		"exchange type": func(m *task.Message) { m.Exchange, m.ExchangeType = "amq.direct", "fan" },
 	} {
 		m := w.message("x")
 		change(m)
