@@ -80,6 +80,7 @@ func digest(t tally, now time.Time, interval time.Duration) *letter {
 
 // summary is what there was no mail left for, the most frequent first.
 type summary struct {
+	worker string
 	kinds  []tally
 	strays tally
 	lost   int
@@ -87,13 +88,9 @@ type summary struct {
 
 func (s *summary) letter(now time.Time, interval time.Duration) *letter {
 	var p page
-	total, worker := s.strays.count+s.lost, ""
+	total := s.strays.count + s.lost
 	for _, t := range s.kinds {
 		total += t.count
-		worker = t.last.worker
-	}
-	if s.strays.count > 0 {
-		worker = s.strays.last.worker
 	}
 	if total > s.lost {
 		p.printf("More tasks have failed than there are mails for: at most %d in %s.\n", maxMails, span(interval))
@@ -113,11 +110,7 @@ func (s *summary) letter(now time.Time, interval time.Duration) *letter {
 	if s.lost > 0 {
 		p.printf("\n%d failures were in mails that could not be sent; the log of the worker has their subjects.\n", s.lost)
 	}
-	subject := fmt.Sprintf("%d more failures of tasks", total)
-	if worker == "" {
-		worker = "worker"
-	}
-	return newLetter(worker, subject, p.String(), now, total)
+	return newLetter(s.worker, fmt.Sprintf("%d more failures of tasks", total), p.String(), now, total)
 }
 
 // page is the text of a letter.

@@ -254,10 +254,10 @@ func (s *Sender) send(ctx context.Context, letters []*letter, again *pause) {
 	}
 	now := time.Now()
 	again.extend(now)
-	if before == nil {
+	refused := errors.As(err, new(*refusal))
+	if before == nil && !refused {
 		s.logger.Warn("mails about failed tasks can't be sent now; trying again", "server", s.server.String(), "waiting", len(s.waiting), "error", err)
 	}
-	refused := errors.As(err, new(*refusal))
 	for len(s.waiting) > 0 && (refused || now.Sub(s.waiting[0].born) > maxAge) {
 		l := s.waiting[0]
 		s.waiting = s.waiting[1:]

@@ -19,6 +19,7 @@ const (
 type throttle struct {
 	interval time.Duration
 	kinds    map[string]*kind
+	worker   string // of the last failure
 
 	// mails were sent in the interval that ends at end. owing says that there are failures without a mail, and
 	// none left for them: a summary follows at end.
@@ -58,6 +59,7 @@ func newThrottle(interval time.Duration) *throttle {
 
 // admit says whether to mail the failure now. Otherwise it is counted.
 func (t *throttle) admit(f *failure) bool {
+	t.worker = f.worker
 	k, known := t.kinds[f.key]
 	switch {
 	case known:
@@ -145,7 +147,7 @@ func (t *throttle) rest(now time.Time) []*letter {
 
 // summarize writes the summary of what is held, and counts from 0 again.
 func (t *throttle) summarize(now time.Time) *letter {
-	s := summary{strays: t.strays, lost: t.lost}
+	s := summary{worker: t.worker, strays: t.strays, lost: t.lost}
 	for _, k := range t.kinds {
 		if k.held {
 			s.kinds = append(s.kinds, k.tally)
