@@ -23,8 +23,11 @@ func parseHost(text string) (hostPattern, error) {
 	bad := func(why string) (hostPattern, error) {
 		return hostPattern{}, fmt.Errorf("host %q: %s; want a host such as example.com, example.com:8080 or [::1]:8080, or *.example.com for all below it", text, why)
 	}
+	if a, err := netip.ParseAddr(text); err == nil && a.Is6() {
+		text = "[" + text + "]"
+	}
 	u, err := url.Parse("//" + text)
-	if err != nil || text != u.Host || strings.HasSuffix(text, ":") {
+	if err != nil || text != u.Host || strings.HasSuffix(text, ":") || strings.Contains(u.Hostname(), ":") && text[0] != '[' {
 		return bad("this is no host")
 	}
 	p := hostPattern{name: hostName(u), port: u.Port()}
