@@ -17,7 +17,8 @@ The second form writes a command that runs the tasks of all the packages, by
 default of those in ./... : its main.go, and if some tasks are methods once a
 setup.go, in which you make what they depend on. From then on go generate keeps
 main.go up to date. The packages must be importable, so none can be a main
-package, and no two tasks may have the same name.
+package, and no two tasks may have the same name. Those of other modules are
+named by import path, and must have their tasks_gen.go already.
 
 Code need not compile: only the signatures of tasks and the types in them must
 be right. Files that are up to date are left alone, and nothing is written as

@@ -93,9 +93,7 @@ func (r *Result) check(ctx context.Context, checkers []*checker) error {
 	var requests []load.Request
 	for _, c := range checkers {
 		c.syntax()
-		if request := c.request(); len(request.Funcs) > 0 {
-			requests = append(requests, request)
-		}
+		requests = append(requests, c.requests()...)
 	}
 	found, err := r.workspace.Types(ctx, requests)
 	if err != nil {
@@ -125,6 +123,9 @@ func (r *Result) typeErrors(errs []load.Error, checkers []*checker) {
 		for _, c := range checkers {
 			if t := c.taskAt(e.Pos); t != nil {
 				prefix = "task " + t.model.Func + ": "
+			}
+			if h := c.hookAt(e.Pos); h != "" {
+				prefix = "hook " + h + ": "
 			}
 		}
 		if e.Undefined != "" && (e.In.Generates(e.Undefined) || generates(checkers, e.In, e.Undefined)) {

@@ -24,6 +24,8 @@ type checker struct {
 	types  map[string]directive.Set // of the annotated types
 	taken  map[string]token.Pos
 	values *values
+	// structs are the types whose methods are tasks, as far as they may have hooks.
+	structs map[string]*hooks
 	// incomplete: some type could not be told, which is an error of its own.
 	incomplete bool
 	// foreignErrors are type errors in source that is not the user's.
@@ -47,7 +49,7 @@ type task struct {
 }
 
 func newChecker(w *load.Workspace, source *load.Source) *checker {
-	c := &checker{w: w, source: source, types: map[string]directive.Set{}, taken: source.Taken()}
+	c := &checker{w: w, source: source, types: map[string]directive.Set{}, structs: map[string]*hooks{}, taken: source.Taken()}
 	c.values = &values{pkg: source.Path, taken: map[string]bool{}, imports: map[string]string{}}
 	for name := range c.taken {
 		c.values.taken[name] = true
@@ -86,6 +88,9 @@ func (c *checker) syntax() {
 	for _, t := range funcs {
 		c.function(t)
 		c.tasks = append(c.tasks, t)
+		if name := t.model.Struct; name != "" && c.structs[name] == nil {
+			c.structs[name] = c.findHooks(name)
+		}
 	}
 	if len(c.tasks) > 0 {
 		c.names()
@@ -164,15 +169,24 @@ func (c *checker) names() {
 	}
 }
 
-// request asks for the types of all tasks.
-func (c *checker) request() load.Request {
+// requests asks for the types of all tasks and hooks.
+func (c *checker) requests() []load.Request {
 	r := load.Request{Source: c.source}
 	for _, t := range c.tasks {
 		if !t.broken {
 			r.Funcs = append(r.Funcs, load.Func{File: t.file, Decl: t.decl})
 		}
 	}
-	return r
+	if len(r.Funcs) == 0 {
+		return nil
+	}
+	list := []load.Request{r}
+	for _, s := range c.structs {
+		for _, h := range s.found {
+			list = append(list, load.Request{Source: h.source, Funcs: []load.Func{h.Func}})
+		}
+	}
+	return list
 }
 
 // taskAt returns the task whose signature spans pos.
@@ -191,7 +205,6 @@ func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.P
 		Path: c.source.Path, Name: c.source.Name, Dir: c.source.Dir,
 		Taken: c.values.taken, Imports: c.values.imports,
 	}
-	structs := map[string]bool{}
 	for _, t := range c.tasks {
 		if sig := signatures[t.decl]; sig != nil {
 			c.signature(t, sig)
@@ -200,11 +213,11 @@ func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.P
 			c.incomplete = true
 		}
 		p.Tasks = append(p.Tasks, t.model)
-		if t.model.Struct != "" {
-			structs[t.model.Struct] = true
-		}
 	}
-	p.Structs = slices.Sorted(maps.Keys(structs))
+	for _, name := range slices.Sorted(maps.Keys(c.structs)) {
+		c.checkHooks(name, signatures)
+		p.Structs = append(p.Structs, model.Struct{Name: name, Hooks: c.structs[name].any()})
+	}
 	return p
 }
 

@@ -266,7 +266,7 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 		return
 	}
 	if in.model != nil {
-		c.diags.Warnf(c.w.Position(pos), "task %s: parameter %s: %s: by the time the task runs it may have changed, and saving it would undo that; pass its id and fetch it again in the task", t.model.Func, p.Name, in.model)
+		c.diags.Warnf(c.w.Position(pos), "task %s: parameter %s: %s: by the time the task runs it may have changed, and saving it would undo that; pass its id and fetch it again in the task (docs/directives.md, Rows of a database)", t.model.Func, p.Name, in.model)
 	}
 	p.Type = c.values.of(v.Type())
 	t.model.Params = append(t.model.Params, p)

@@ -57,7 +57,15 @@ func roundTrip(t *testing.T, p *model.Package) {
 }
 
 func describe(b *strings.Builder, p *model.Package) {
-	fmt.Fprintf(b, "package %s %q structs %v\n", p.Name, p.Path, p.Structs)
+	var structs []string
+	for _, s := range p.Structs {
+		name := s.Name
+		if s.Hooks {
+			name += "+hooks"
+		}
+		structs = append(structs, name)
+	}
+	fmt.Fprintf(b, "package %s %q structs %v\n", p.Name, p.Path, structs)
 	for _, t := range p.Tasks {
 		fmt.Fprintf(b, "\t%s = %s %q", t.Stub, strings.TrimPrefix(t.Struct+"."+t.Func, "."), t.Name)
 		if t.Context {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"go/ast"
+	"go/token"
 	"slices"
 
 	"github.com/taskgen/taskgen/internal/diag"
@@ -28,6 +29,7 @@ func (c *checker) options(t *task) {
 	}
 	t.set.Apply(o)
 	c.secrets(t)
+	c.destination(t)
 	c.routingKey(t)
 }
 
@@ -133,16 +135,61 @@ func among(names []string) string {
 	return ": those are " + quote(names)
 }
 
+// source returns the directive that decides about a key, and the type that it is inherited from.
+func (t *task) source(key string) (d *directive.Directive, from string) {
+	if d := t.set.Get(key); d != nil {
+		return d, ""
+	}
+	for _, from := range slices.Backward(t.inherited) {
+		if d := from.set.Get(key); d != nil {
+			return d, from.name
+		}
+	}
+	return nil, ""
+}
+
+// where is the place of an error about directives of a task: the last of its own, or else the function.
+func (t *task) where(keys ...string) token.Pos {
+	pos := token.NoPos
+	for _, key := range keys {
+		if own := t.set.Get(key); own != nil {
+			pos = max(pos, own.Pos)
+		}
+	}
+	if pos == token.NoPos {
+		return t.decl.Name.Pos()
+	}
+	return pos
+}
+
+// relateInherited names the place where a task has a directive from, unless it is its own.
+func (c *checker) relateInherited(d *diag.Diagnostic, t *task, key string) {
+	if source, from := t.source(key); source != nil && from != "" {
+		d.Relatef(c.w.Position(source.Pos), "%s is inherited from %s", key, from)
+	}
+}
+
+// destination checks that what says where messages go fits together.
+func (c *checker) destination(t *task) {
+	o := &t.model.Options
+	if o.Exchange != "" {
+		return
+	}
+	if o.ExchangeType != "" {
+		d := c.errorf(t.where("exchange_type"), "task %s: exchange_type %s needs an exchange to be the type of: add //task:exchange NAME", t.model.Func, o.ExchangeType)
+		c.relateInherited(d, t, "exchange_type")
+	}
+	if o.Queue != "" && o.RoutingKey != "" {
+		d := c.errorf(t.where("queue", "routing_key"), "task %s: queue %s and routing_key %s both name the queue, as there is no exchange: remove one of them, or add //task:exchange NAME", t.model.Func, o.Queue, o.RoutingKey)
+		c.relateInherited(d, t, "queue")
+		c.relateInherited(d, t, "routing_key")
+	}
+}
+
 // routingKey checks what a routing key refers to.
 func (c *checker) routingKey(t *task) {
 	names, _ := directive.RoutingParams(t.model.Options.RoutingKey)
-	if len(names) == 0 {
-		return
-	}
-	pos, own := t.decl.Name.Pos(), t.set.Get("routing_key")
-	if own != nil {
-		pos = own.Pos
-	}
+	pos := t.where("routing_key")
 	for _, name := range names {
 		var d *diag.Diagnostic
 		switch p := argument(t, name); {
@@ -155,14 +202,7 @@ func (c *checker) routingKey(t *task) {
 		default:
 			continue
 		}
-		if own == nil {
-			for _, from := range slices.Backward(t.inherited) {
-				if key := from.set.Get("routing_key"); key != nil {
-					d.Relatef(c.w.Position(key.Pos), "inherited from %s", from.name)
-					break
-				}
-			}
-		}
+		c.relateInherited(d, t, "routing_key")
 	}
 }
 

@@ -36,7 +36,23 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestManual checks that the table in docs/directives.md is the one that the
+// TestWords checks that the words are none of the keys, and that what they stand for exists.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for _, w := range Words() {
+		if lookup(w.Name) != nil || lookupWord(w.Name).Name != w.Name {
+			t.Errorf("%s is there twice", w.Name)
+		}
+		if w.Key == "" && w.Instead == "" {
+			t.Errorf("%s leads nowhere", w.Name)
+		}
+		if key := lookup(w.Key); w.Key != "" && (key == nil || w.Value != "" && !key.fits(w.Value)) {
+			t.Errorf("%s stands for %s %s, which there is not", w.Name, w.Key, w.Value)
+		}
+	}
+}
+
+// TestManual checks that the tables in docs/directives.md are those that the
 // program goes by.
 func TestManual(t *testing.T) {
 	t.Parallel()
@@ -44,8 +60,10 @@ func TestManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table := Markdown(); !strings.Contains(string(data), table) {
-		t.Errorf("docs/directives.md lacks this table:\n%s", table)
+	for _, table := range []string{Markdown(), WordsMarkdown()} {
+		if !strings.Contains(string(data), table) {
+			t.Errorf("docs/directives.md lacks this table:\n%s", table)
+		}
 	}
 }
 

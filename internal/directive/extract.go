@@ -95,8 +95,11 @@ func (e *extractor) doc(group *ast.CommentGroup, target Target) (set Set, found 
 		return nil, false
 	}
 	e.claimed[group] = true
-	for _, comment := range group.List {
+	for i, comment := range group.List {
 		d, err := Parse(comment.Slash, comment.Text)
+		if d == nil && err == nil && target == OnTask {
+			err = unfinished(group, i)
+		}
 		switch {
 		case err != nil:
 			found = true
@@ -151,6 +154,10 @@ func (e *extractor) strays(group *ast.CommentGroup) {
 			e.report(err)
 			continue
 		}
+		if method, iface := interfaceMethod(next, group); method != "" {
+			e.diags.Errorf(pos, "%s is on method %s of %s, which says nothing of what to run: move it to the method of a struct that implements it", d, method, iface)
+			continue
+		}
 		switch decl := next.(type) {
 		case nil:
 			if body != nil {
@@ -172,6 +179,28 @@ func (e *extractor) strays(group *ast.CommentGroup) {
 			}
 		}
 	}
+}
+
+// interfaceMethod returns the interface's method that a comment documents, and what the interface is called.
+func interfaceMethod(decl ast.Decl, group *ast.CommentGroup) (method, iface string) {
+	if decl == nil {
+		return "", ""
+	}
+	iface = "an interface"
+	ast.Inspect(decl, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.TypeSpec:
+			iface = "interface " + n.Name.Name
+		case *ast.InterfaceType:
+			for _, m := range n.Methods.List {
+				if len(m.Names) > 0 && (m.Doc == group || m.Comment == group) {
+					method = m.Names[0].Name
+				}
+			}
+		}
+		return method == ""
+	})
+	return method, iface
 }
 
 func article(word string) string {

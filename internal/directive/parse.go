@@ -62,30 +62,37 @@ func Parse(pos token.Pos, text string) (*Directive, error) {
 	}
 	d, ok := ast.ParseDirective(pos, text)
 	if !ok { // an upper case letter or other character begins the key
-		word := firstWord(rest)
-		return fail(len(Prefix), "unknown key %q%s", word, suggest(word))
+		word, value, _ := strings.Cut(rest, " ")
+		return fail(len(Prefix), "unknown key %q: %s", shorten(word), suggest(word, value))
 	}
 	name, value := d.Name, strings.Join(strings.Fields(d.Args), " ")
 	key := lookup(name)
 	if key == nil {
-		if word, _, split := cutAssignment(name); split && lookup(word) != nil {
-			return fail(len(Prefix)+len(word), "a directive has a space between key and value: write %s", example(lookup(word)))
+		if word, assigned, split := cutAssignment(name); split && lookup(word) != nil {
+			return fail(len(Prefix)+len(word), "a directive has a space between key and value: write %s", fixed(lookup(word), assigned+" "+value))
 		}
-		return fail(len(Prefix), "unknown key %q%s", shorten(name), suggest(name))
+		word, _, _ := cutAssignment(name)
+		return fail(len(Prefix), "unknown key %q: %s", shorten(word), suggest(name, value))
 	}
 	valueAt := int(d.ArgsPos - pos)
 	switch {
+	case key.Value == "" && synonyms[strings.ToLower(value)] == "false":
+		return fail(valueAt, "%s takes no value: remove the line if it is not to be", key.Name)
 	case key.Value == "" && value != "":
 		return fail(valueAt, "%s takes no value: write %s%s", key.Name, Prefix, key.Name)
 	case key.Value != "" && value == "":
 		return fail(0, "%s needs a value: write %s", key.Name, example(key))
 	case strings.HasPrefix(value, "="):
-		return fail(valueAt, "a directive has a space between key and value: write %s", example(key))
+		return fail(valueAt, "a directive has a space between key and value: write %s", fixed(key, strings.TrimLeft(value, "= ")))
 	case !key.list && strings.Contains(value, " "):
-		return fail(valueAt, "%s takes one value, not %q: write %s", key.Name, shorten(value), example(key))
+		return fail(valueAt, "%s takes one value, not %q: write %s", key.Name, shorten(value), fixed(key, value))
 	}
 	if err := key.apply(new(model.Options), value); err != nil {
-		return fail(valueAt, "bad value %q for %s: %v; for example %s", shorten(value), key.Name, err, example(key))
+		advice := "; for example " + example(key)
+		if meant, ok := key.repair(value); ok {
+			advice = ": write " + Directive{Key: key.Name, Value: meant}.String()
+		}
+		return fail(valueAt, "bad value %q for %s: %v%s", shorten(value), key.Name, err, advice)
 	}
 	return &Directive{Key: key.Name, Value: value, Pos: pos}, nil
 }
@@ -128,6 +135,9 @@ func nearMiss(pos token.Pos, text string) error {
 	if key == nil && (after == "" || strings.Contains(name, "_")) {
 		key = lookup(closest(name))
 	}
+	if w := lookupWord(name); key == nil && w != nil && strings.Contains(name, "_") {
+		return &SyntaxError{pos, fmt.Sprintf("unknown key %q: %s", name, w.advice(strings.TrimLeft(rest, " \t=:")))}
+	}
 	if key == nil {
 		return nil
 	}
@@ -148,15 +158,7 @@ func nearMiss(pos token.Pos, text string) error {
 	if after != "" && before != "" {
 		wrong = "a directive has no space after the slashes nor after the colon (gofmt turns //task: x into // task: x)"
 	}
-	value := strings.TrimSpace(strings.TrimLeft(rest, " \t=:"))
-	if _, what := hostile(value); what != "" {
-		value = ""
-	}
-	fixed := example(key)
-	if d := (Directive{Key: key.Name, Value: value}); key.apply(new(model.Options), value) == nil && (value == "") == (key.Value == "") {
-		fixed = d.String()
-	}
-	return &SyntaxError{pos, fmt.Sprintf("%s: write %s", wrong, fixed)}
+	return &SyntaxError{pos, fmt.Sprintf("%s: write %s", wrong, fixed(key, strings.TrimLeft(rest, " \t=:")))}
 }
 
 // plausible tells a directive with stray spaces from prose: rest is what follows
@@ -182,12 +184,7 @@ func cutAssignment(word string) (key, value string, ok bool) {
 	if i < 0 {
 		return word, "", false
 	}
-	return word[:i], word[i+1:], true
-}
-
-func firstWord(text string) string {
-	word, _, _ := strings.Cut(text, " ")
-	return shorten(word)
+	return word[:i], strings.TrimSuffix(word[i+1:], ")"), true
 }
 
 // shorten keeps messages readable.
@@ -207,20 +204,23 @@ func example(key *Key) string {
 	return Prefix + key.Example
 }
 
-// suggest is the end of a message about an unknown key.
-func suggest(name string) string {
+// suggest is what to write instead of an unknown key and its value.
+func suggest(name, value string) string {
+	if word, assigned, ok := cutAssignment(name); ok {
+		name, value = word, assigned+" "+value
+	}
 	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
-	if word, _, ok := cutAssignment(name); ok {
-		name = word
+	if w := lookupWord(name); w != nil {
+		return w.advice(value)
 	}
 	if key := closest(name); key != "" {
-		return fmt.Sprintf(": did you mean %s?", example(lookup(key)))
+		return fmt.Sprintf("did you mean %s?", fixed(lookup(key), value))
 	}
 	names := make([]string, len(table))
 	for i, key := range table {
 		names[i] = key.Name
 	}
-	return ": the keys are " + strings.Join(names, " ")
+	return "the keys are " + strings.Join(names, " ")
 }
 
 // closest returns the key that a misspelt name most likely means, or "".

@@ -67,11 +67,8 @@ var table = []Key{
 		Name: "serializer", Value: "NAME", Target: OnBoth, Example: "serializer json",
 		Doc: "How arguments are written: msgpack, json, yaml, gob, or one that both sides register with task.RegisterSerializer. Default: msgpack.",
 		apply: func(o *model.Options, value string) error {
-			if !plainName.MatchString(value) {
-				return errors.New("a serializer's name is made of lower case letters, digits, - and _")
-			}
 			o.Serializer = value
-			return nil
+			return checkSerializer(value)
 		},
 	},
 	{
@@ -119,13 +116,16 @@ var table = []Key{
 		apply: func(o *model.Options, _ string) error { o.AutoRetry = true; return nil },
 	},
 	{
-		Name: "rate_limit", Value: "N[/s|/m|/h]", Target: OnBoth, Example: "rate_limit 100/m",
-		Doc: "How many runs of this task one worker starts a second, minute or hour. Default: the worker's -default-rate-limit.",
+		Name: "rate_limit", Value: "N[/s|/m|/h]|none", Target: OnBoth, Example: "rate_limit 100/m",
+		Doc: "How many runs of this task one worker starts a second, minute or hour. none, or 0, is no limit, whatever the worker's default is. Default: the worker's -default-rate-limit.",
 		apply: func(o *model.Options, value string) error {
-			if !rate.MatchString(value) || !strings.ContainsAny(value, "123456789") {
-				return errors.New("it takes a number above 0 with /s, /m or /h, such as 100/m")
-			}
 			o.RateLimit = value
+			if !rate.MatchString(value) {
+				return errors.New("it takes a number with /s, /m or /h, such as 100/m, or none")
+			}
+			if !strings.ContainsAny(value, "123456789") {
+				o.RateLimit = model.Unlimited
+			}
 			return nil
 		},
 	},
@@ -151,8 +151,13 @@ var table = []Key{
 		apply: func(o *model.Options, _ string) error { o.IgnoreResult = true; return nil },
 	},
 	{
+		Name: "track_started", Target: OnBoth,
+		Doc:   "Stores the state STARTED when a run begins. Default: as the worker is told, which is not to.",
+		apply: func(o *model.Options, _ string) error { o.TrackStarted = true; return nil },
+	},
+	{
 		Name: "disable_error_emails", Target: OnBoth,
-		Doc:   "Failures of this task send no mail. Default: they do, once workers send mail, which they don't yet.",
+		Doc:   "A failure of this task sends no mail. Default: it does, from workers that are told where to.",
 		apply: func(o *model.Options, _ string) error { o.DisableErrorEmails = true; return nil },
 	},
 	{
@@ -165,15 +170,22 @@ var table = []Key{
 	},
 	{
 		Name: "exchange", Value: "NAME", Target: OnBoth, Example: "exchange media",
-		Doc: "The exchange to publish to, on brokers that know exchanges. Default: straight to the queue.",
+		Doc: "The exchange to publish to, which is made if it is missing. Default: straight to the queue.",
 		apply: func(o *model.Options, value string) error {
 			o.Exchange = value
 			return CheckName(value)
 		},
 	},
 	{
+		Name: "exchange_type", Value: "direct|topic|fanout|headers", Target: OnBoth, Example: "exchange_type topic",
+		Doc: "How the exchange routes: direct, to the queues bound by this very key; topic, also by patterns with * and #; fanout, to all of its queues; headers, by the name of the task. Default: direct.",
+		apply: func(o *model.Options, value string) error {
+			return oneOf(&o.ExchangeType, value, "direct", "topic", "fanout", "headers")
+		},
+	},
+	{
 		Name: "routing_key", Value: "KEY", Target: OnBoth, Example: "routing_key video.{country}",
-		Doc: "The routing key at the exchange. {param} stands for the argument of that name, which must be text, a number or a boolean. Default: the queue's name.",
+		Doc: "The routing key at the exchange; without an exchange, the name of the queue. {param} stands for the argument of that name, which must be text, a number or a boolean. Default: the queue's name.",
 		apply: func(o *model.Options, value string) error {
 			o.RoutingKey = value
 			_, err := RoutingParams(value)
@@ -190,7 +202,7 @@ var table = []Key{
 	},
 	{
 		Name: "immediate", Target: OnBoth,
-		Doc:   "It is an error for the caller if no worker takes the message at once. Not supported yet: such a task can be neither sent nor run. Default: it waits in the queue.",
+		Doc:   "The call fails with task.ErrNoWorker unless a worker with a free slot takes it now. Such a call can't be delayed. Default: it waits in the queue.",
 		apply: func(o *model.Options, _ string) error { o.Immediate = true; return nil },
 	},
 	{
@@ -230,9 +242,8 @@ var table = []Key{
 }
 
 var (
-	plainName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 	wireName  = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,255}$`)
-	rate      = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?$`)
+	rate      = regexp.MustCompile(`^([0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?|none)$`)
 	reference = regexp.MustCompile(`\{([^{}]*)\}`)
 )
 

@@ -15,15 +15,16 @@ func (f *file) registerFunc() {
 	scope := f.scope.Inner()
 	registry := scope.Fresh("r")
 	structs := map[string]string{}
-	for _, name := range f.pkg.Structs {
-		structs[name] = scope.Fresh(lowerFirst(name))
+	hooked := map[string]bool{}
+	for _, s := range f.pkg.Structs {
+		structs[s.Name], hooked[s.Name] = scope.Fresh(lowerFirst(s.Name)), s.Hooks
 	}
 	f.comment(f.register + " makes the tasks of this package known to a worker's registry.")
 	f.Func().Id(f.register).
 		ParamsFunc(func(g *jen.Group) {
 			g.Id(registry).Op("*").Qual(taskPath, "Registry")
-			for _, name := range f.pkg.Structs {
-				g.Id(structs[name]).Op("*").Id(name)
+			for _, s := range f.pkg.Structs {
+				g.Id(structs[s.Name]).Op("*").Id(s.Name)
 			}
 		}).
 		BlockFunc(func(g *jen.Group) {
@@ -32,7 +33,11 @@ func (f *file) registerFunc() {
 				if t.Struct != "" {
 					function = jen.Id(structs[t.Struct]).Dot(t.Func)
 				}
-				g.Id(t.Stub).Dot("Handle").Call(jen.Id(registry), t.handler(scope.Inner(), function))
+				handle := []jen.Code{jen.Id(registry), t.handler(scope.Inner(), function)}
+				if hooked[t.Struct] {
+					handle = append(handle, jen.Qual(taskPath, "HooksOf").Call(jen.Id(structs[t.Struct])))
+				}
+				g.Id(t.Stub).Dot("Handle").Call(handle...)
 			}
 		})
 }

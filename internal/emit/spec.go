@@ -52,9 +52,13 @@ func (f *file) spec(t *model.Task) jen.Code {
 		add("Expires", duration(o.Expires))
 	}
 	flag("IgnoreResult", o.IgnoreResult)
+	flag("TrackStarted", o.TrackStarted)
 	flag("DisableErrorEmails", o.DisableErrorEmails)
 	text("Queue", o.Queue)
 	text("Exchange", o.Exchange)
+	if o.ExchangeType != "" {
+		add("ExchangeType", exchangeType(o.ExchangeType))
+	}
 	text("RoutingKey", o.RoutingKey)
 	flag("NotMandatory", o.NotMandatory)
 	flag("Immediate", o.Immediate)
@@ -77,9 +81,22 @@ func retries(n int) jen.Code {
 	return jen.Lit(n)
 }
 
+// exchangeType is the constant of a type: task.Topic for topic. A name that is none gives code that
+// does not parse, which File reports.
+func exchangeType(name string) jen.Code {
+	constant := map[string]string{"direct": "Direct", "topic": "Topic", "fanout": "Fanout", "headers": "Headers"}[name]
+	if constant == "" {
+		return jen.Op(fmt.Sprintf("exchange type %q", name))
+	}
+	return jen.Qual(taskPath, constant)
+}
+
 // rate is a rate as in "100/m": 100 * task.PerMinute. A value that is none
 // gives code that does not parse, which File reports.
 func rate(text string) jen.Code {
+	if text == model.Unlimited {
+		return jen.Qual(taskPath, "Unlimited")
+	}
 	count, unit, _ := strings.Cut(text, "/")
 	n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
 	per := map[string]string{"": "PerSecond", "s": "PerSecond", "m": "PerMinute", "h": "PerHour"}[strings.TrimSpace(unit)]

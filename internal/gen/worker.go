@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 	"github.com/taskgen/taskgen/internal/check"
 	"github.com/taskgen/taskgen/internal/diag"
-	"github.com/taskgen/taskgen/internal/model"
+	"github.com/taskgen/taskgen/internal/load"
 )
 
 const (
@@ -40,15 +41,14 @@ func Worker(ctx context.Context, config Config, dir string) (Output, error) {
 	if err := w.locate(); err != nil {
 		return Output{}, err
 	}
-	found, err := check.Packages(ctx, config.check())
+	registrations, err := w.find(ctx, config, &out.Diagnostics)
 	if err != nil {
 		return Output{}, err
 	}
-	out.Diagnostics = found.Diagnostics
-	if len(found.Packages) == 0 && !out.Diagnostics.HasErrors() {
+	if len(registrations) == 0 && !out.Diagnostics.HasErrors() {
 		return Output{}, errors.New(noTasks(config))
 	}
-	w.admit(found.Packages, &out.Diagnostics)
+	w.admit(registrations, &out.Diagnostics)
 	if err := w.look(&out.Diagnostics); err != nil {
 		return Output{}, err
 	}
@@ -65,7 +65,7 @@ func Worker(ctx context.Context, config Config, dir string) (Output, error) {
 type workerCommand struct {
 	dir, root, path string // path is the import path
 	tool            bool   // go.mod names taskgen as a tool
-	packages        []*model.Package
+	packages        []*registration
 	// taken are the identifiers that the directory declares outside of main.go.
 	taken map[string]token.Position
 	setup bool // a func setup is among them
@@ -98,22 +98,67 @@ func (w *workerCommand) locate() error {
 	return nil
 }
 
-// admit keeps the packages that a command can import. That no two tasks have one
-// name is seen to already.
-func (w *workerCommand) admit(packages []*model.Package, diagnostics *diag.List) {
+// find returns the packages of the patterns, by import path.
+func (w *workerCommand) find(ctx context.Context, config Config, diagnostics *diag.List) (list []*registration, err error) {
+	workspace, err := load.New(load.Config{Dir: config.Dir, Tags: config.Tags, Env: config.Env})
+	if err != nil {
+		return nil, err
+	}
+	own := config.check()
+	own.Patterns = nil
+	var others []string
+	for _, pattern := range config.Patterns {
+		isOwn, err := workspace.Own(pattern)
+		if err != nil {
+			return nil, err
+		}
+		if isOwn {
+			own.Patterns = append(own.Patterns, pattern)
+		} else {
+			others = append(others, pattern)
+		}
+	}
+	var foreign []*registration
+	if len(others) > 0 {
+		if foreign, err = w.dependencies(ctx, workspace, others, diagnostics); err != nil {
+			return nil, err
+		}
+	}
+	if len(own.Patterns) > 0 || len(others) == 0 {
+		found, err := check.Packages(ctx, own)
+		if err != nil {
+			return nil, err
+		}
+		*diagnostics = append(*diagnostics, found.Diagnostics...)
+		for _, p := range found.Packages {
+			r, err := newRegistration(p)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+		}
+	}
+	distinct(foreign, list, diagnostics)
+	list = append(list, foreign...)
+	slices.SortFunc(list, func(a, b *registration) int { return cmp.Compare(a.path, b.path) })
+	return list, nil
+}
+
+// admit keeps the packages that a command can import.
+func (w *workerCommand) admit(packages []*registration, diagnostics *diag.List) {
 	for _, p := range packages {
-		first := p.Tasks[0].Pos
+		first := p.pos
 		switch {
-		case p.Name == "main":
-			diagnostics.Errorf(first, "the tasks of a main package can't be in a worker, since nothing can import it: move them to a package of their own, such as %s", path.Join(p.Path, "tasks"))
+		case p.name == "main":
+			diagnostics.Errorf(first, "the tasks of a main package can't be in a worker, since nothing can import it: move them to a package of their own, such as %s", path.Join(p.path, "tasks"))
 			continue
-		case !importable(p.Path, w.path):
-			diagnostics.Errorf(first, "package %s is internal, and %s can't import it: write the worker inside of %s, with -o", p.Path, w.path, internalParent(p.Path))
+		case !importable(p.path, w.path):
+			diagnostics.Errorf(first, "package %s is internal, and %s can't import it: write the worker inside of %s, with -o", p.path, w.path, internalParent(p.path))
 			continue
 		}
-		for _, name := range p.Structs {
-			if !ast.IsExported(name) {
-				diagnostics.Errorf(structPos(p, name), "the worker can't make a %s for its tasks, since %s is unexported: export it", name, name)
+		for _, s := range p.structs {
+			if !ast.IsExported(s.name) {
+				diagnostics.Errorf(s.pos, "the worker can't make a %s for its tasks, since %s is unexported: export it", s.name, s.name)
 			}
 		}
 		w.packages = append(w.packages, p)
@@ -121,17 +166,7 @@ func (w *workerCommand) admit(packages []*model.Package, diagnostics *diag.List)
 }
 
 func (w *workerCommand) hasStructs() bool {
-	return slices.ContainsFunc(w.packages, func(p *model.Package) bool { return len(p.Structs) > 0 })
-}
-
-// structPos is the position of the first task of a struct.
-func structPos(p *model.Package, name string) token.Position {
-	for _, t := range p.Tasks {
-		if t.Struct == name {
-			return t.Pos
-		}
-	}
-	return token.Position{}
+	return slices.ContainsFunc(w.packages, func(p *registration) bool { return len(p.structs) > 0 })
 }
 
 // importable applies the rule of internal packages.

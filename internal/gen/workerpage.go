@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/tools/imports"
 
-	"github.com/taskgen/taskgen/internal/emit"
 	"github.com/taskgen/taskgen/internal/model"
 	"github.com/taskgen/taskgen/internal/names"
 	"github.com/taskgen/taskgen/templates"
@@ -45,10 +44,7 @@ type pageStruct struct{ Param, Type string }
 
 // render adds the files to out.
 func (w *workerCommand) render(out *Output, config Config) error {
-	p, err := w.page(config)
-	if err != nil {
-		return err
-	}
+	p := w.page(config)
 	files := []string{mainName}
 	if w.hasStructs() && !w.setup {
 		files = append(files, setupName)
@@ -65,7 +61,7 @@ func (w *workerCommand) render(out *Output, config Config) error {
 	return nil
 }
 
-func (w *workerCommand) page(config Config) (*page, error) {
+func (w *workerCommand) page(config Config) *page {
 	scope := names.New()
 	scope.Take("main", "tasks", "setup")
 	for name := range w.taken {
@@ -91,29 +87,25 @@ func (w *workerCommand) page(config Config) (*page, error) {
 	p.Imports = []string{taskImport, workerImport}
 	p.SetupImports = []string{contextImport, workerImport}
 	for _, m := range w.packages {
-		name, spec := use(m.Path, m.Name)
-		register, err := emit.Register(m)
-		if err != nil {
-			return nil, err
-		}
+		name, spec := use(m.path, m.name)
 		p.Imports = append(p.Imports, spec)
-		if len(m.Structs) > 0 {
+		if len(m.structs) > 0 {
 			p.SetupImports = append(p.SetupImports, spec)
 		}
-		p.Packages = append(p.Packages, &pagePackage{Path: m.Path, Name: name, Register: register})
+		p.Packages = append(p.Packages, &pagePackage{Path: m.path, Name: name, Register: m.register})
 	}
 	p.nameLocals(scope.Inner(), w.packages)
-	return p, nil
+	return p
 }
 
 // nameLocals names what the functions declare, once all packages have names.
-func (p *page) nameLocals(scope *names.Scope, packages []*model.Package) {
+func (p *page) nameLocals(scope *names.Scope, packages []*registration) {
 	p.Registry, p.Ctx, p.Run = scope.Fresh("r"), scope.Fresh("ctx"), scope.Fresh("run")
 	var nils []string
 	for i, m := range packages {
 		pkg := p.Packages[i]
-		for _, name := range m.Structs {
-			s := &pageStruct{Param: scope.Fresh(pkg.Name + name), Type: pkg.Name + "." + name}
+		for _, s := range m.structs {
+			s := &pageStruct{Param: scope.Fresh(pkg.Name + s.name), Type: pkg.Name + "." + s.name}
 			pkg.Structs = append(pkg.Structs, s)
 			p.Structs = append(p.Structs, s)
 			nils = append(nils, "nil")

@@ -16,9 +16,9 @@ import (
 	"github.com/taskgen/taskgen/internal/model"
 )
 
-// marker matches what may be a directive, right or wrong. It looks at text, so it
+// marker matches what may be a directive, right or wrong, or its beginning on a line of its own. It looks at text, so it
 // finds too much, never too little.
-var marker = regexp.MustCompile(`(?i)/[/*][ \t]*task(gen|s)?[ \t]*:`)
+var marker = regexp.MustCompile(`(?im)/[/*][ \t]*task(gen|s)?[ \t]*:|^//task[ \t]|^// ?task[ \t\r]*$`)
 
 // marked says whether a file may hold directives. The plain searches rule nearly
 // every file out at the speed of memory.

@@ -43,15 +43,9 @@ func (w *Workspace) list(ctx context.Context, root string, paths map[string]bool
 	}
 	slices.Sort(patterns)
 	args := append([]string{"list", "-e", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,ImportMap,Error"}, w.env.buildFlags()...)
-	cmd := exec.CommandContext(ctx, "go", append(append(args, "--"), patterns...)...)
-	cmd.Dir, cmd.Env = root, append(slices.Clip(w.env.vars), "PWD="+root)
-	out, err := cmd.Output()
+	out, err := w.goCommand(ctx, root, append(append(args, "--"), patterns...)...)
 	if err != nil {
-		message := err.Error()
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-			message = strings.TrimSpace(string(exit.Stderr))
-		}
-		return nil, fmt.Errorf("find the packages that task signatures mention: go list: %s", message)
+		return nil, fmt.Errorf("find the packages that task signatures mention: %w", err)
 	}
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		p := new(listed)
@@ -62,6 +56,20 @@ func (w *Workspace) list(ctx context.Context, root string, paths map[string]bool
 		}
 		found[p.ImportPath] = p
 	}
+}
+
+// goCommand returns what the go command writes, run in dir.
+func (w *Workspace) goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = dir, append(slices.Clip(w.env.vars), "PWD="+dir)
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		err = errors.New(strings.TrimSpace(string(exit.Stderr)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("go %s: %w", args[0], err)
+	}
+	return out, nil
 }
 
 // reason is why a package can't be had.

@@ -197,10 +197,9 @@ func (m *module) findVendor(env *environment, read func(string) ([]byte, error))
 	})
 }
 
-// sourceDir returns the directory of a package whose source we read ourselves: one of the
-// local modules or a vendored one. It returns "" for any other package.
-func (m *module) sourceDir(importPath string) string {
-	best := local{}
+// owner returns the module that a package belongs to by its path: one without directory if its source is
+// not at hand, and none if nothing is known of it.
+func (m *module) owner(importPath string) (best local) {
 	for _, l := range m.locals {
 		if under(importPath, l.path) && len(l.path) > len(best.path) {
 			best = l
@@ -211,6 +210,13 @@ func (m *module) sourceDir(importPath string) string {
 			best = local{path: p}
 		}
 	}
+	return best
+}
+
+// sourceDir returns the directory of a package whose source we read ourselves: one of the
+// local modules or a vendored one. It returns "" for any other package.
+func (m *module) sourceDir(importPath string) string {
+	best := m.owner(importPath)
 	switch {
 	case best.dir != "":
 		return filepath.Join(best.dir, filepath.FromSlash(strings.TrimPrefix(importPath, best.path)))

@@ -340,6 +340,17 @@ func (w *Workspace) Imported(s *Source, f *File, name string) *Source {
 	return nil
 }
 
+// Standard says whether what a file knows by a name is a package of the standard library.
+func (f *File) Standard(name string) bool {
+	return slices.ContainsFunc(f.AST.Imports, func(spec *ast.ImportSpec) bool {
+		importPath := importPathOf(spec)
+		if spec.Name != nil {
+			return spec.Name.Name == name && standard(importPath)
+		}
+		return standard(importPath) && slices.Contains(likelyNames(importPath), name)
+	})
+}
+
 // files returns the sliced files of a package.
 func (s *slice) files(source *Source) []*ast.File {
 	p := s.part(source)

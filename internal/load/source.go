@@ -255,6 +255,16 @@ func (s *Source) TypeSpec(name string) (*ast.TypeSpec, *File) {
 	return nil, nil
 }
 
+// Method returns a method by the names of its receiver's type and its own, if it is in the files that are built.
+func (s *Source) Method(receiver, name string) (f Func, ok bool) {
+	for _, m := range s.methods[receiver] {
+		if m.decl.Name.Name == name {
+			return Func{m.file, m.decl}, true
+		}
+	}
+	return Func{}, false
+}
+
 // Taken returns every name that the generated file can't declare, with a place where it is taken.
 func (s *Source) Taken() map[string]token.Pos {
 	taken := map[string]token.Pos{}

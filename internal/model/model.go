@@ -14,7 +14,7 @@ type Package struct {
 	// Tasks in the order of their declaration: by file name, then position.
 	Tasks []*Task
 	// Structs are the types whose methods are tasks, sorted by name.
-	Structs []string
+	Structs []Struct
 	// Taken holds every identifier that the package block can't take besides
 	// those of the generated file: what the package's other files declare
 	// at package level (tests and files for other systems included), and those
@@ -25,6 +25,13 @@ type Package struct {
 	// Imports maps the import path of every package that a type mentions to
 	// that package's name.
 	Imports map[string]string
+}
+
+// Struct is a type whose methods are tasks.
+type Struct struct {
+	Name string
+	// Hooks says that it has methods which are called after its tasks, or may have them as far as one can see.
+	Hooks bool
 }
 
 // Task is one annotated function or method.
@@ -118,15 +125,20 @@ type Options struct {
 	MaxRetries                           *int // -1: none, for ever
 	DefaultRetryDelay                    *time.Duration
 	RetryBackoff, RetryJitter, AutoRetry bool
-	// RateLimit is as the user spelt it, such as "100/m".
+	// RateLimit is as the user spelt it, such as "100/m", or Unlimited.
 	RateLimit                   string
 	Timeout, Expires            time.Duration
-	IgnoreResult                bool
+	IgnoreResult, TrackStarted  bool
 	DisableErrorEmails          bool
 	Queue, Exchange, RoutingKey string
-	NotMandatory                bool
-	Immediate                   bool
-	Priority                    *int // 0 highest … 9
-	AckEarly                    bool
-	Secret                      []string // parameter names
+	// ExchangeType is direct, topic, fanout or headers.
+	ExchangeType string
+	NotMandatory bool
+	Immediate    bool
+	Priority     *int // 0 highest … 9
+	AckEarly     bool
+	Secret       []string // parameter names
 }
+
+// Unlimited is the rate limit of a task that has none even if others have one by default.
+const Unlimited = "none"
