@@ -234,7 +234,8 @@ func (c *consumer) Ready() bool {
 
 // Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
 // and that were not handed out go back to their queue; on a quorum queue that
-// counts as a delivery, and they arrive elsewhere with one more in Attempts.
+// counts as a delivery, and they arrive elsewhere with one more in Attempts. Those
+// of the consumer's own queue go to its heir.
 func (c *consumer) Stop(ctx context.Context) error {
 	c.gate.Lock()
 	c.stopped = true
@@ -257,7 +258,7 @@ func (c *consumer) Stop(ctx context.Context) error {
 	}
 }
 
-// Close implements [task.Consumer].
+// Close implements [task.Consumer]. What is in the consumer's own queues goes to their heirs.
 func (c *consumer) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -8,8 +8,12 @@
 // them, which loses tasks.
 //
 // Queues are durable quorum queues, or classic ones with x-max-priority where a
-// task asks for priorities. A queue that exists is taken as it is, so the
-// classic queues of a Celery deployment work. Messages for later travel
-// through the delayed-delivery exchanges of Celery 5.5 and newer. Messages that
-// can't be run are parked in the queue "<queue>.dead".
+// task asks for priorities. A queue or an exchange that exists is taken as it is,
+// so the classic queues of a Celery deployment work. Messages that can't be run
+// are parked in the queue "<queue>.dead".
+//
+// Messages for later travel through the delayed-delivery exchanges of Celery 5.5
+// and newer, straight to their queue; one that names an exchange is led to its
+// queues first. A queue that belongs to one consumer goes a minute after it, and
+// hands what is in it to its heir.
 package rabbitmq

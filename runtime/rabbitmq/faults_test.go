@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,37 @@ func TestConnectionsReset(t *testing.T) {
 	if cut < cuts {
 		t.Error("hardly anything was cut")
 	}
+}
+
+// So are messages for later that came through an exchange, while the consumer sends them up the ladder.
+func TestDetoursReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	sender := w.open(w.url)
+	in := w.consume(w.open(proxy.url), func(c *task.ConsumeConfig) { c.Subscriptions[0].Prefetch = 10 })
+	w.eventually("the consumer is ready", in.Ready)
+	const total, cuts = 400, 5
+	exchange, due := w.exchange("x"), time.Now().Add(6*time.Second)
+	for i, body := range numbers(total) {
+		m := w.through(exchange, "", "key", body)
+		m.Queue, m.Bind, m.ETA = w.queue, true, due
+		w.check(sender.Publish(w.ctx, m))
+		if i%(total/cuts) == total/cuts-1 {
+			proxy.cut()
+		}
+	}
+	first := in.next()
+	if early := time.Until(due); early > time.Second {
+		t.Errorf("%s came %s before its time", first.Message.Body, early)
+	}
+	in.ack(first)
+	rest := slices.DeleteFunc(numbers(total), func(body string) bool { return body == string(first.Message.Body) })
+	repeated := 0
+	for _, n := range in.drain(rest...) {
+		repeated += n - 1
+	}
+	t.Logf("%d of %d came more than once", repeated, total)
 }
 
 func TestBrokerDownAtStart(t *testing.T) {

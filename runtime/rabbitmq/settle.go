@@ -21,6 +21,9 @@ const resultTimeout = 30 * time.Second
 // A result that can't be sent is logged and given up: to run the task again
 // would not bring it back.
 //
+// What takes the place of a message of the consumer's own queue, or is parked from it, goes to the
+// heir's; without an heir it goes with the queue.
+//
 // Requeue counts as a delivery on quorum queues: the message comes back with one
 // more in Attempts.
 func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome) error {
