@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -66,38 +67,37 @@ func TestOwnQueueWhileConsumersClose(t *testing.T) {
 	w := newWorld(t, brokerURL(t))
 	sender := w.open(w.url)
 	queue, own := w.own(w.queue)
-	closed := make(chan struct{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	var accepted []string
 	go func() {
-		defer close(closed)
-		for range 5 {
-			in := w.consume(sender, own)
-			w.eventually("a message came", func() bool { return len(in.deliveries) > 0 })
-			in.Close()
+		defer close(stopped)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			body := fmt.Sprint(n)
+			switch err := sender.Publish(w.ctx, w.existing(queue, body)); {
+			case err == nil:
+				accepted = append(accepted, body)
+			case !errors.Is(err, task.ErrUnroutable):
+				t.Error(err)
+				return
+			}
 		}
 	}()
-	var accepted []string
-	for n := 0; !done(closed); n++ {
-		body := numbers(n + 1)[n]
-		switch err := sender.Publish(w.ctx, w.existing(queue, body)); {
-		case err == nil:
-			accepted = append(accepted, body)
-		case !errors.Is(err, task.ErrUnroutable):
-			t.Fatal(err)
-		}
+	for range 5 {
+		in := w.consume(sender, own)
+		in.next()
+		w.check(in.Close())
 	}
+	close(stop)
+	<-stopped
 	if len(accepted) < 5 {
 		t.Fatalf("only %d messages were accepted", len(accepted))
 	}
 	w.consume(sender).drain(accepted...)
-}
-
-func done(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // What takes the place of a message of an own queue, or is parked from it, outlives the queue.
