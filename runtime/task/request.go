@@ -27,9 +27,9 @@ type request struct {
 	question *question
 
 	// What the worker notes of the run.
-	began time.Time     // in a slot
-	took  time.Duration // by the task itself
-	ended State         // "" if the task did not run
+	took     time.Duration // by the task itself
+	overhead time.Duration // by the slot, besides
+	ended    State         // "" if the task did not run
 }
 
 // Reasons for which a message is parked in the dead letters.

@@ -26,9 +26,9 @@ type TaskStats struct {
 	Succeeded int64 `json:"succeeded"`
 	Failed    int64 `json:"failed"`
 	Retried   int64 `json:"retried"`
-	// MeanRun is how long the task itself ran. MeanOverhead is what the worker took besides, from
-	// the slot that took the message until the broker had the outcome: decoding, hooks, the result, the ack. The
-	// sender's part is not in it.
+	// MeanRun is how long the task itself ran. MeanOverhead is what the worker took besides: decoding,
+	// hooks, encoding, and the task's share of the time in which the worker settled messages, of which it settles
+	// many at once. The sender's and the broker's parts are not in it.
 	MeanRun      time.Duration `json:"mean_run_ns"`
 	MeanOverhead time.Duration `json:"mean_overhead_ns"`
 }
@@ -49,6 +49,12 @@ type statistics struct {
 
 	mu    sync.Mutex
 	tasks map[string]*tally
+	// settling is how many messages are being settled now, settlingSince since when it is more than none, and
+	// settleTime how long it was so before.
+	settling      int
+	settlingSince time.Time
+	settleTime    time.Duration
+	settled       int64
 }
 
 type tally struct {
@@ -61,11 +67,28 @@ func newStatistics(logger *slog.Logger) *statistics {
 	return &statistics{logger: logger, since: time.Now(), tasks: map[string]*tally{}}
 }
 
-// count takes note of a request that is settled, if the task ran.
-func (s *statistics) count(r *request) {
-	overhead := time.Since(r.began) - r.took
+// settles takes note that a message is about to be settled.
+func (s *statistics) settles() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.settling == 0 {
+		s.settlingSince = time.Now()
+	}
+	s.settling++
+}
+
+// count takes note of a request that is settled.
+func (s *statistics) count(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settling--
+	s.settled++
+	if s.settling == 0 {
+		s.settleTime += time.Since(s.settlingSince)
+	}
+	if r.ended == "" { // it did not run
+		return
+	}
 	t := s.tasks[r.name]
 	if t == nil {
 		t = &tally{}
@@ -76,25 +99,31 @@ func (s *statistics) count(r *request) {
 		t.succeeded++
 	case Failure:
 		t.failed++
-	case Retried:
-		t.retried++
 	default:
-		return
+		t.retried++
 	}
 	t.run += r.took
-	t.overhead += overhead
-	if stats := t.stats(r.name); !t.told && stats.InLine() {
+	t.overhead += r.overhead
+	if t.told {
+		return
+	}
+	if stats := s.of(r.name, t); stats.InLine() {
 		t.told = true
 		s.logger.Warn("this task is cheaper to run in line than to send: do more in each, or call the function",
 			"task", r.name, "mean run", stats.MeanRun, "mean overhead", stats.MeanOverhead)
 	}
 }
 
-func (t *tally) stats(name string) TaskStats {
-	n := time.Duration(max(1, t.succeeded+t.failed+t.retried))
+// of is what is known of one task. Locked.
+func (s *statistics) of(name string, t *tally) TaskStats {
+	settling := s.settleTime
+	if s.settling > 0 {
+		settling += time.Since(s.settlingSince)
+	}
+	n := time.Duration(t.succeeded + t.failed + t.retried)
 	return TaskStats{
 		Name: name, Succeeded: t.succeeded, Failed: t.failed, Retried: t.retried,
-		MeanRun: t.run / n, MeanOverhead: t.overhead / n,
+		MeanRun: t.run / n, MeanOverhead: t.overhead/n + settling/time.Duration(s.settled),
 	}
 }
 
@@ -104,7 +133,7 @@ func (w *Worker) Stats() Stats {
 	w.statistics.mu.Lock()
 	defer w.statistics.mu.Unlock()
 	for name, t := range w.statistics.tasks {
-		out.Tasks = append(out.Tasks, t.stats(name))
+		out.Tasks = append(out.Tasks, w.statistics.of(name, t))
 	}
 	slices.SortFunc(out.Tasks, func(a, b TaskStats) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -377,14 +377,16 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		w.held.done()
 		return
 	}
-	r.began = w.executor.now()
+	start := time.Now()
 	outcome := w.executor.execute(ctx, r)
+	r.overhead = time.Since(start) - r.took
 	go w.conclude(r, outcome, early)
 }
 
 // conclude carries an outcome out and counts the request as done.
 func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.held.done()
+	w.statistics.settles()
 	defer w.statistics.count(r)
 	if !acked {
 		w.settle(r, outcome)
