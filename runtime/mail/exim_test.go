@@ -48,7 +48,7 @@ func TestDelivery(t *testing.T) {
 				t.Errorf("the headers: %v", m.Header)
 			}
 			if log.count("") > 1 {
-				t.Errorf("the log:\n%s", &log.text)
+				t.Errorf("the log:\n%s", log)
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func TestRefusedSessions(t *testing.T) {
 		run(t, startWorker(t, s.Hooks()), fails, "no money")
 		e.eventually(name+" is in the log", func() bool { return log.count("error=") > 0 })
 		if log.count(c.want) == 0 || log.count("wr0ng") > 0 {
-			t.Errorf("%s: want %q in the log:\n%s", name, c.want, &log.text)
+			t.Errorf("%s: want %q in the log:\n%s", name, c.want, log)
 		}
 	}
 	if mails := e.delivered(); len(mails) > 0 {
@@ -218,7 +218,7 @@ func TestHungServer(t *testing.T) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("closing took %s", took)
 	}
-	if err == nil || !strings.Contains(err.Error(), "about 1000 failed tasks were not sent") {
+	if err == nil || !strings.Contains(err.Error(), "about 1000 failures could not be sent") {
 		t.Errorf("closing: %v", err)
 	}
 }

@@ -58,9 +58,10 @@ func quoted(s string) int {
 		return 0
 	}
 	for i := 1; i < len(s); i++ {
-		if s[i] == '\\' {
+		switch s[i] {
+		case '\\':
 			i++
-		} else if s[i] == s[0] {
+		case s[0]:
 			return i + 1
 		}
 	}

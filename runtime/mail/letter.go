@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	netmail "net/mail"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -50,7 +51,7 @@ func report(f *failure, a *task.Attempt, interval time.Duration) *letter {
 	p.field("queue", oneLine(a.Info.Delivery.Queue, maxName))
 	p.field("time", stamp(f.at))
 	p.field("took", a.Took.Round(time.Millisecond).String())
-	p.field("retries", fmt.Sprint(a.Info.Retries))
+	p.field("retries", strconv.Itoa(a.Info.Retries))
 	p.field("arguments", oneLine(a.Arguments(), maxArguments))
 	message := e.Message
 	if f.kind != "" {
@@ -69,7 +70,7 @@ func digest(t tally, now time.Time, interval time.Duration) *letter {
 	p.printf("A task has failed %s with an error of which there was a mail before.\n\n", times(t.count))
 	p.field("task", f.task)
 	p.field("worker", f.worker)
-	p.field("failures", fmt.Sprint(t.count))
+	p.field("failures", strconv.Itoa(t.count))
 	p.field("first", stamp(t.first))
 	p.field("last", stamp(f.at))
 	p.field("last id", f.id)
@@ -97,20 +98,20 @@ func (s *summary) letter(now time.Time, interval time.Duration) *letter {
 	}
 	for i, t := range s.kinds {
 		if i == maxListed {
-			p.printf("\nand %d errors more\n", len(s.kinds)-i)
+			p.printf("\nand %s\n", plural(len(s.kinds)-i, "more error"))
 			break
 		}
 		p.printf("\n%s %s\n", times(t.count), t.last.task)
 		p.printf("  %s\n  last id %s, %s\n", t.last.error(), t.last.id, stamp(t.last.at))
 	}
 	if t := s.strays; t.count > 0 {
-		p.printf("\n%s of other errors, too many to tell them apart. The last is of\n%s\n", times(t.count), t.last.task)
+		p.printf("\n%s of errors that are too many to be told apart, the last of\n%s\n", plural(t.count, "failure"), t.last.task)
 		p.printf("  %s\n  last id %s, %s\n", t.last.error(), t.last.id, stamp(t.last.at))
 	}
 	if s.lost > 0 {
-		p.printf("\n%d failures were in mails that could not be sent; the log of the worker has their subjects.\n", s.lost)
+		p.printf("\n%s in mails that could not be sent: the worker's log has their subjects.\n", plural(s.lost, "failure"))
 	}
-	return newLetter(s.worker, fmt.Sprintf("%d more failures of tasks", total), p.String(), now, total)
+	return newLetter(s.worker, plural(total, "more failure")+" of tasks", p.String(), now, total)
 }
 
 // page is the text of a letter.
@@ -150,6 +151,13 @@ func times(n int) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
 }
 
 // envelope is who a letter is from and who gets it.

@@ -119,6 +119,13 @@ func (p *postOffice) only() received {
 	return mails[0]
 }
 
+// attempts is how often a client has asked for a connection.
+func (p *postOffice) attempts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sessions
+}
+
 func (p *postOffice) none() {
 	p.Helper()
 	if mails := p.take(); len(mails) > 0 {
@@ -137,7 +144,7 @@ func subjects(mails []received) (out []string) {
 func told(t testing.TB, mails []received) (n int) {
 	t.Helper()
 	for _, m := range mails {
-		count := regexp.MustCompile(`(?m)^failures +(\d+)$|^\[worker@host\] Error: (\d+) more failures of tasks$`).FindStringSubmatch(m.subject + "\n" + m.body)
+		count := regexp.MustCompile(`(?m)^failures +(\d+)$|^\[worker@host\] Error: (\d+) more failures? of tasks$`).FindStringSubmatch(m.subject + "\n" + m.body)
 		if count == nil {
 			n++
 			continue
@@ -163,10 +170,14 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
-func (j *journal) count(text string) int {
+func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), text)
+	return j.text.String()
+}
+
+func (j *journal) count(text string) int {
+	return strings.Count(j.String(), text)
 }
 
 // bubble is a Sender in a synctest bubble, with its post office.
@@ -201,6 +212,13 @@ func (b *bubble) close(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return b.Close(ctx)
+}
+
+// remembered is the number of errors that the Sender tells apart.
+func (b *bubble) remembered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.throttle.kinds)
 }
 
 // fail is what the worker does when a task has failed.

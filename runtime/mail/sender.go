@@ -123,20 +123,19 @@ func (s *Sender) Close(ctx context.Context) error {
 	}
 	s.abort()
 	<-s.done
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.waiting) == 0 {
+	unsent, _, _ := s.collect(time.Now())
+	if len(unsent) == 0 {
 		return nil
 	}
 	failures := 0
-	for _, l := range s.waiting {
+	for _, l := range unsent {
 		failures += l.failures
 	}
 	problem := s.problem
 	if problem == nil {
 		problem = context.Cause(ctx)
 	}
-	return fmt.Errorf("%d mails about %d failed tasks were not sent to %s: %w", len(s.waiting), failures, s.server, problem)
+	return fmt.Errorf("%s about %s could not be sent to %s: %w", plural(len(unsent), "mail"), plural(failures, "failure"), s.server, problem)
 }
 
 // failed is the hook. It does not wait for anything but other hooks.
@@ -238,19 +237,19 @@ func (s *Sender) send(ctx context.Context, letters []*letter, again *pause) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = s.waiting[sent:]
-	before := s.problem
-	s.problem = err
 	if err == nil || sent > 0 {
 		again.reset()
 	}
+	if err != nil && ctx.Err() != nil {
+		return // Close says it
+	}
+	before := s.problem
+	s.problem = err
 	if err == nil {
 		if before != nil {
 			s.logger.Info("mails about failed tasks are sent again", "server", s.server.String())
 		}
 		return
-	}
-	if ctx.Err() != nil {
-		return // Close says it
 	}
 	now := time.Now()
 	again.extend(now)

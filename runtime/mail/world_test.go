@@ -151,7 +151,7 @@ func (e *exim) sender(url string, change ...func(*Config)) (*Sender, *journal) {
 		defer cancel()
 		_ = s.Close(ctx)
 		if log.count(e.password) > 0 {
-			e.Errorf("the password is in the log:\n%s", &log.text)
+			e.Errorf("the password is in the log:\n%s", log)
 		}
 	})
 	return s, log
@@ -201,16 +201,16 @@ func startWorker(t testing.TB, hooks ...task.Hooks) context.Context {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	working, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	go func() { ended <- w.Run(working) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return task.WithClient(ctx, task.NewClient(broker, task.ClientConfig{}))
 }
