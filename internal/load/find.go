@@ -16,14 +16,20 @@ import (
 	"github.com/taskgen/taskgen/internal/model"
 )
 
-// marker matches what may be a directive, right or wrong, or its beginning on a line of its own. It looks at text, so it
+// marker matches what may be a directive, right or wrong. It looks at text, so it
 // finds too much, never too little.
-var marker = regexp.MustCompile(`(?im)/[/*][ \t]*task(gen|s)?[ \t]*:|^//task[ \t]|^// ?task[ \t\r]*$`)
+var marker = regexp.MustCompile(`(?i)/[/*][ \t]*task(gen|s)?[ \t]*:`)
+
+// beginnings of a directive that nobody has finished, as written and as gofmt writes them.
+var beginnings = [][]byte{[]byte("//task"), []byte("// task\n"), []byte("// task\r")}
 
 // marked says whether a file may hold directives. The plain searches rule nearly
 // every file out at the speed of memory.
 func marked(src []byte) bool {
-	return (bytes.Contains(src, []byte("ask")) || bytes.Contains(src, []byte("ASK"))) && marker.Match(src)
+	if !bytes.Contains(src, []byte("ask")) && !bytes.Contains(src, []byte("ASK")) {
+		return false
+	}
+	return marker.Match(src) || slices.ContainsFunc(beginnings, func(b []byte) bool { return bytes.Contains(src, b) })
 }
 
 // Find returns the directories that match the patterns and may declare tasks or
