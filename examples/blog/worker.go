@@ -79,14 +79,16 @@ func buildWorker(ctx context.Context, program string) error {
 	return nil
 }
 
-// wait returns when the process has ended. That is an error, unless ctx is over and it has drained.
+// wait returns when the process has ended. That is an error, unless it was told to.
 func (w *worker) wait(ctx context.Context) error {
 	<-w.ended
 	switch {
+	case ctx.Err() == nil && w.err == nil:
+		return errors.New("the worker has stopped by itself")
+	case ctx.Err() != nil && w.cmd.ProcessState.Exited():
+		return nil // its log says what it thinks of having been stopped at its start, say
 	case w.err != nil:
 		return fmt.Errorf("the worker did not end well: %w", w.err)
-	case ctx.Err() == nil:
-		return errors.New("the worker has stopped by itself")
 	}
 	return nil
 }
