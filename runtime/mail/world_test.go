@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // exim is the mail server that scripts/smtp.sh has started, and what a test has there of its own: a name with a
 // certificate, and a receiver.
