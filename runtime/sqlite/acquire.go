@@ -69,7 +69,9 @@ func (w *writer) reopen() (*database, error) {
 		return nil, err
 	}
 	clear(w.queues)
+	w.topology = nil
 	w.db.Store(db)
+	w.undeclare()
 	w.mu.Lock()
 	w.dueAt = 0
 	onReopen := w.onReopen

@@ -33,6 +33,11 @@ type tx struct {
 	// queues are the ids of queues by name, as this process knows them; made
 	// are those that the transaction adds.
 	queues, made map[string]int64
+	// known is what this process knows of the exchanges; topology what is
+	// true in this transaction, nil until it is needed; reroutes says that the
+	// transaction changes it.
+	known, topology *topology
+	reroutes        bool
 
 	// ready are the queues with new messages to deliver.
 	ready map[int64]bool
@@ -58,15 +63,35 @@ func (t *tx) queue(name string) (int64, error) {
 	if id, ok := t.made[name]; ok {
 		return id, nil
 	}
-	if _, err := t.exec(`INSERT INTO queue (name) VALUES (?) ON CONFLICT DO NOTHING`, name); err != nil {
-		return 0, err
-	}
-	id, err := t.number(`SELECT id FROM queue WHERE name = ?`, name)
+	id, owned, err := t.findQueue(name)
 	if err != nil {
 		return 0, err
 	}
-	t.made[name] = id
+	if id == 0 {
+		if _, err := t.exec(`INSERT INTO queue (name) VALUES (?)`, name); err != nil {
+			return 0, err
+		}
+		id = t.lastID()
+	}
+	if !owned { // one that goes with its owner can't be remembered
+		t.made[name] = id
+	}
 	return id, nil
+}
+
+// findQueue returns the id of a queue, 0 if there is none, and whether it goes with an owner.
+func (t *tx) findQueue(name string) (id int64, owned bool, err error) {
+	err = t.query(sqlQueue, func(r row) error {
+		id, owned = r.int(0), !r.null(1)
+		return nil
+	}, name)
+	return id, owned, err
+}
+
+// forget drops what the transaction has noted of what was rolled back.
+func (t *tx) forget() {
+	clear(t.made)
+	t.topology, t.reroutes = nil, false
 }
 
 // A pending is a change on its way through the writer.
@@ -212,3 +237,6 @@ func (w *writer) postLocked(c change) {
 }
 
 func isStale(err error) bool { return errors.Is(err, task.ErrStale) }
+
+// isHarmless says whether a change that ended so leaves the transaction as good as it was.
+func isHarmless(err error) bool { return isStale(err) || errors.Is(err, task.ErrUnroutable) }

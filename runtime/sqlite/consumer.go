@@ -8,11 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // closePatience is how long closing a consumer waits until its messages are
-// given back. They are given back later anyway, or when the process ends.
+// given back. They are given back later anyway, at the latest when the process ends.
 const closePatience = 5 * time.Second
 
 // A consumer is one [task.Consumer]. The writer leases for it; its goroutine
@@ -24,10 +25,11 @@ type consumer struct {
 	session   uint64
 
 	// Under the writer's mutex:
-	leases  map[uint64]*lease // by tag: not settled yet
-	ready   []*lease          // not yet handed to Deliver
-	stopped bool              // no new leases
-	closed  bool              // no settling any more
+	leases   map[uint64]*lease // by tag: not settled yet
+	ready    []*lease          // not yet handed to Deliver
+	declared declared
+	stopped  bool // no new leases
+	closed   bool // no settling any more
 
 	arrived *sync.Cond    // ready has grown, or stopped is set
 	ended   chan struct{} // the goroutine has ended
@@ -37,10 +39,9 @@ type consumer struct {
 // writer's mutex.
 type subscription struct {
 	consumer *consumer
-	queue    string
-	prefetch int
+	task.Subscription
 
-	id     int64 // of the queue, 0: not known yet
+	id     int64 // of the queue, 0: not declared yet
 	taken  int   // leased and not settled
 	hungry bool  // the queue may have messages
 }
@@ -64,10 +65,10 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 		ended:     make(chan struct{}),
 	}
 	for _, s := range config.Subscriptions {
-		if s.Queue == "" || s.Prefetch < 1 {
-			return nil, fmt.Errorf("sqlite: subscription to queue %q with prefetch %d: it needs a name and a prefetch of at least 1", s.Queue, s.Prefetch)
+		if err := checkSubscription(s); err != nil {
+			return nil, fmt.Errorf("sqlite: subscription to queue %q: %w", s.Queue, err)
 		}
-		c.subs = append(c.subs, &subscription{consumer: c, queue: s.Queue, prefetch: s.Prefetch, hungry: true})
+		c.subs = append(c.subs, &subscription{consumer: c, Subscription: s})
 	}
 	if err := t.appear(config.Worker); err != nil {
 		return nil, err
@@ -77,6 +78,23 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	}
 	go c.run()
 	return c, nil
+}
+
+func checkSubscription(s task.Subscription) error {
+	switch {
+	case s.Queue == "":
+		return errors.New("it needs a name")
+	case s.Prefetch < 1:
+		return fmt.Errorf("its prefetch is %d, and must be at least 1", s.Prefetch)
+	case s.Own && s.Heir == s.Queue:
+		return errors.New("it can't be its own heir")
+	}
+	for _, b := range s.Bindings {
+		if err := routing.Check(b.Exchange, b.Type); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // add makes the writer lease for the consumer.
@@ -93,7 +111,7 @@ func (w *writer) add(c *consumer) error {
 	w.nextTag++
 	c.session = w.nextTag
 	w.consumers = append(w.consumers, c)
-	w.wakeUp()
+	w.declare(c)
 	return nil
 }
 
@@ -135,7 +153,7 @@ func (c *consumer) Ready() bool {
 	w := c.transport.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !c.stopped && !w.closed && w.doorbell.listed.Load() && !w.stuck.Load()
+	return c.declared == isDeclared && !c.stopped && !w.closed && w.doorbell.listed.Load() && !w.stuck.Load()
 }
 
 // Stop implements [task.Consumer]. What was leased and not delivered yet goes
@@ -177,7 +195,7 @@ func (c *consumer) giveBack() {
 	}
 }
 
-// Close implements [task.Consumer].
+// Close implements [task.Consumer]. The consumer's own queues go with it.
 func (c *consumer) Close() error {
 	c.halt()
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
@@ -192,6 +210,11 @@ func (c *consumer) Close() error {
 	for _, l := range c.leases {
 		r.add(l)
 	}
+	for _, s := range c.subs {
+		if s.Own {
+			r.own = append(r.own, s.Queue)
+		}
+	}
 	clear(c.leases)
 	w.mu.Unlock()
 	if wasClosed {
@@ -199,6 +222,7 @@ func (c *consumer) Close() error {
 	}
 	// Also without leases: this waits for what Stop gives back.
 	if released := w.do(ctx, r); released != nil && !errors.Is(released, task.ErrClosed) {
+		w.post(r) // nobody waits for it any more, but it must happen
 		err = errors.Join(err, fmt.Errorf("sqlite: close: the messages of %s are not given back yet: %w", c.config.Worker, released))
 	}
 	return err
@@ -214,8 +238,12 @@ func (w *writer) remove(c *consumer) {
 	}
 }
 
-// A release gives leased messages back to their queues.
-type release struct{ leases []*lease }
+// A release gives leased messages back to their queues, then ends those that
+// go with the consumer.
+type release struct {
+	leases []*lease
+	own    []string
+}
 
 func (r *release) add(l *lease) { r.leases = append(r.leases, l) }
 
@@ -225,6 +253,17 @@ func (r *release) apply(t *tx) error {
 	for _, l := range r.leases {
 		if err := giveBack(t, l, !l.handed); err != nil && !isStale(err) {
 			return err
+		}
+	}
+	for _, queue := range r.own {
+		estates, err := t.estates(sqlOwnQueue, queue, t.owner)
+		if err != nil {
+			return err
+		}
+		for _, e := range estates {
+			if err := e.settle(t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

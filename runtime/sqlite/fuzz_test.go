@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -35,7 +36,7 @@ func FuzzProps(f *testing.F) {
 		if err := decodeProps(written, &again); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(m, again, cmp.Comparer(sameFloat[float64]), cmp.Comparer(sameFloat[float32])); diff != "" {
+		if diff := cmp.Diff(m, again, cmpopts.IgnoreUnexported(m), cmp.Comparer(sameFloat[float64]), cmp.Comparer(sameFloat[float32])); diff != "" {
 			t.Error(diff)
 		}
 	})

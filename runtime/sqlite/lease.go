@@ -38,6 +38,7 @@ const farFuture = 1 << 53
 // A wish is what a subscription can take.
 type wish struct {
 	sub    *subscription
+	queue  int64
 	room   int
 	hungry bool
 }
@@ -52,7 +53,9 @@ func (w *writer) wishes() []wish {
 			continue
 		}
 		for _, s := range c.subs {
-			all = append(all, wish{sub: s, room: s.prefetch - s.taken, hungry: s.hungry})
+			if s.id != 0 {
+				all = append(all, wish{sub: s, queue: s.id, room: s.Prefetch - s.taken, hungry: s.hungry})
+			}
 		}
 	}
 	return all
@@ -80,7 +83,7 @@ func (w *writer) wantsLease() bool {
 			return true
 		}
 		for _, s := range c.subs {
-			if s.hungry && s.taken < s.prefetch {
+			if s.id != 0 && s.hungry && s.taken < s.Prefetch {
 				return true
 			}
 		}
@@ -104,21 +107,17 @@ func (w *writer) takeLeases(t *tx) ([]*lease, error) {
 	w.lease++
 	var leases []*lease
 	for _, wish := range wishes {
-		queue, err := t.queue(wish.sub.queue)
-		if err != nil {
-			return nil, err
-		}
 		room := min(wish.room+t.freed[wish.sub], maxLease)
-		if room <= 0 || !wish.hungry && !t.ready[queue] {
+		if room <= 0 || !wish.hungry && !t.ready[wish.queue] {
 			continue
 		}
-		some, drained, err := w.leaseFrom(t, wish.sub, queue, room)
+		some, drained, err := w.leaseFrom(t, wish.sub, wish.queue, room)
 		if err != nil {
 			return nil, err
 		}
 		leases = append(leases, some...)
 		if drained {
-			delete(t.ready, queue) // nothing is left for anybody
+			delete(t.ready, wish.queue) // nothing is left for anybody
 			t.drained = append(t.drained, wish.sub)
 		}
 	}
@@ -156,7 +155,7 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 	err = t.query(sqlLease, func(r row) error {
 		l := &lease{sub: sub, id: r.int(0), number: w.lease, prio: r.int(1)}
 		m := &task.Message{
-			ID: string(r.taskID(3)), Task: r.text(4), Queue: sub.queue, Priority: uint8(l.prio),
+			ID: string(r.taskID(3)), Task: r.text(4), Queue: sub.Queue, Priority: uint8(l.prio),
 		}
 		unreadable := r.null(5) || decodeProps(r.blob(5), m) != nil
 		if unreadable {
@@ -194,8 +193,22 @@ func park(t *tx, l *lease, letter *task.DeadLetter) (bool, error) {
 	if err != nil || parked == 0 {
 		return false, err
 	}
-	_, err = t.exec(sqlDead, l.id, letter.Reason, letter.Error, letter.Stack, letter.Worker)
-	return true, err
+	if _, err := t.exec(sqlDead, l.id, letter.Reason, letter.Error, letter.Stack, letter.Worker); err != nil {
+		return false, err
+	}
+	return true, l.parkWithHeir(t)
+}
+
+// parkWithHeir moves a dead letter of a queue that goes with its owner to where it will be found.
+func (l *lease) parkWithHeir(t *tx) error {
+	if !l.sub.Own || l.sub.Heir == "" {
+		return nil
+	}
+	heir, err := t.queue(l.sub.Heir)
+	if err == nil {
+		_, err = t.exec(`UPDATE msg SET queue = ? WHERE id = ?`, heir, l.id)
+	}
+	return err
 }
 
 // handOut gives the leased messages to their consumers after the commit. The
@@ -207,7 +220,6 @@ func (w *writer) handOut(t *tx, leases []*lease) {
 	w.hearDue(t.due)
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
-			s.id = w.queues[s.queue]
 			if t.ready[s.id] {
 				s.hungry = true
 			}
@@ -234,7 +246,7 @@ func (w *writer) heard(r ring) {
 	w.notify(r.results)
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
-			if s.id != 0 && slices.Contains(r.queues, s.id) {
+			if slices.Contains(r.queues, s.id) {
 				s.hungry = true
 			}
 		}

@@ -28,10 +28,22 @@ func TestQueryPlans(t *testing.T) {
 		{sqlGiveBack, 5, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},
 		{sqlPark, 4, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},
 		{sqlBury, 2, []string{"SEARCH msg USING COVERING INDEX msg_leased (owner=?)"}},
-		{sqlOwners, 0, []string{"SCAN proc", "SCAN msg USING COVERING INDEX msg_leased"}},
+		{sqlOwners, 0, []string{"SCAN proc", "SCAN msg USING COVERING INDEX msg_leased", "SEARCH queue USING COVERING INDEX queue_owner"}},
 		{sqlResult, 2, []string{"SEARCH result USING PRIMARY KEY (task_id=?)"}},
 		{sqlExpire, 2, []string{"SEARCH result USING COVERING INDEX result_expires (expires<?)", "SEARCH result USING PRIMARY KEY"}},
 		{sqlPurge, 3, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)"}},
+		{sqlPurgeDelayed, 3, nil},
+		{sqlInsert, 6, nil},
+		{sqlQueue, 1, []string{"SEARCH queue USING INDEX sqlite_autoindex_queue_1 (name=?)"}},
+		{sqlOwnQueue, 2, []string{"SEARCH queue USING INDEX"}},
+		{sqlOwnQueues, 1, []string{"SEARCH queue USING INDEX queue_owner (owner=?)"}},
+		{sqlExchange, 1, []string{"SEARCH exchange USING INDEX sqlite_autoindex_exchange_1 (name=?)"}},
+		{sqlBindings, 1, []string{"SEARCH binding USING PRIMARY KEY (exchange=?)"}},
+		{sqlUnbind, 1, []string{"SEARCH binding USING COVERING INDEX binding_queue (queue=?)"}},
+		{sqlInherit, 3, []string{"SEARCH msg USING INDEX msg_live (queue=?)"}},
+		{sqlInheritDead, 2, []string{"SEARCH msg USING INDEX msg_dead (queue=?)"}},
+		{sqlEmpty, 1, []string{"SEARCH msg USING INDEX msg_live (queue=?)"}},
+		{sqlEmptyDead, 1, []string{"SEARCH msg USING COVERING INDEX msg_dead (queue=?)"}},
 	} {
 		var plan strings.Builder
 		err := db.writer.query("EXPLAIN QUERY PLAN "+test.sql, func(r row) error {
@@ -46,7 +58,7 @@ func TestQueryPlans(t *testing.T) {
 				t.Errorf("%s\nhas the plan\n%s\nwithout %q", test.sql, &plan, want)
 			}
 		}
-		for _, bad := range []string{"SCAN msg\n", "SCAN body\n", "SCAN result\n", "USE TEMP B-TREE FOR ORDER BY"} {
+		for _, bad := range []string{"SCAN msg\n", "SCAN body\n", "SCAN result\n", "SCAN queue\n", "SCAN binding\n", "USE TEMP B-TREE FOR ORDER BY"} {
 			if strings.Contains(plan.String(), bad) {
 				t.Errorf("%s\nhas the plan\n%s", test.sql, &plan)
 			}

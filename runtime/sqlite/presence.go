@@ -136,13 +136,17 @@ func (a *arrival) apply(t *tx) error {
 
 func (a *arrival) settled(w *writer, err error) {
 	a.presence.arriving.Store(false)
-	if err == nil {
-		w.doorbell.listed.Store(true)
-		w.hearAll() // what happened before rang nobody here
+	if err != nil {
+		return
+	}
+	w.doorbell.listed.Store(true)
+	w.hearAll() // what happened before rang nobody here
+	for _, c := range w.consumers {
+		w.declare(c)
 	}
 }
 
-// A departure gives back all that this process has leased, and its row.
+// A departure gives back all that this process has leased, its own queues and its row.
 type departure struct{}
 
 func (departure) apply(t *tx) error { return buryOwner(t, t.owner) }
@@ -159,6 +163,15 @@ func buryOwner(t *tx, owner int64) error {
 	}, t.now, owner)
 	if err != nil {
 		return err
+	}
+	estates, err := t.estates(sqlOwnQueues, owner)
+	if err != nil {
+		return err
+	}
+	for _, e := range estates {
+		if err := e.settle(t); err != nil {
+			return err
+		}
 	}
 	_, err = t.exec(`DELETE FROM proc WHERE owner = ?`, owner)
 	return err
@@ -237,8 +250,11 @@ func (p *presence) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !listed[p.owner] {
-		p.arrive() // somebody took us for dead
+	if here, err := w.isListed(p.owner); err != nil {
+		return err
+	} else if !here { // somebody took us for dead
+		w.undeclare()
+		p.arrive()
 	}
 	for owner := range listed {
 		if err := p.examine(ctx, db, owner, true); err != nil {
@@ -288,7 +304,7 @@ func (p *presence) examine(ctx context.Context, db *database, owner int64, liste
 	return nil
 }
 
-// owners returns the processes that hold messages or are in proc.
+// owners returns the processes that hold messages, have queues of their own or are in proc.
 func (w *writer) owners() (map[int64]bool, error) {
 	owners := map[int64]bool{}
 	err := w.read(func(c *conn) error {
@@ -300,7 +316,18 @@ func (w *writer) owners() (map[int64]bool, error) {
 	return owners, err
 }
 
+// isListed says whether proc has a row of the process.
+func (w *writer) isListed(owner int64) (bool, error) {
+	var n int64
+	err := w.read(func(c *conn) (err error) {
+		n, err = c.number(`SELECT count(*) FROM proc WHERE owner = ?`, owner)
+		return err
+	})
+	return n > 0, err
+}
+
 const (
 	sqlBury   = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
-	sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2`
+	sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2
+		UNION SELECT owner FROM queue WHERE owner IS NOT NULL`
 )

@@ -37,6 +37,7 @@ var roles = map[string]func(args []string) error{
 	"send":   sendRole,
 	"work":   workRole,
 	"hold":   holdRole,
+	"own":    ownRole,
 	"echo":   echoRole,
 	"locker": lockerRole,
 }

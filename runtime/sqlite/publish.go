@@ -64,31 +64,30 @@ func notQueued(m *task.Message, err error) error {
 	return fmt.Errorf("task %s (%s) is not queued: %w", m.ID, m.Task, err)
 }
 
-// An insertion is a message on its way into a queue.
+// An insertion is a message on its way into its queues.
 type insertion struct {
-	queue string
+	route
 	prio  int
 	eta   int64 // in ms; 0: none
 	id    taskID
-	task  string
 	props []byte
 	body  []byte
 }
 
 func newInsertion(m *task.Message) (*insertion, error) {
-	if m.Queue == "" {
-		return nil, notQueued(m, fmt.Errorf("%w: the message names no queue, and the embedded broker knows no exchanges", task.ErrUnroutable))
+	route, err := newRoute(m)
+	if err != nil {
+		return nil, notQueued(m, err)
 	}
 	props, err := encodeProps(m)
 	if err != nil {
 		return nil, notQueued(m, err)
 	}
 	return &insertion{
-		queue: m.Queue,
+		route: route,
 		prio:  int(min(m.Priority, 9)),
 		eta:   etaMillis(m.ETA),
 		id:    taskID(m.ID),
-		task:  m.Task,
 		props: props,
 		body:  m.Body,
 	}, nil
@@ -106,29 +105,43 @@ func etaMillis(eta time.Time) int64 {
 	return ms
 }
 
-// apply puts the message into its queue, unless a message with this id waits or
-// runs already: then a sender repeats what it has no confirmation of.
 func (i *insertion) apply(t *tx) error {
-	queue, err := t.queue(i.queue)
+	queues, err := i.queues(t)
 	if err != nil {
 		return err
 	}
+	return i.put(t, queues)
+}
+
+const (
+	sqlQueue  = `SELECT id, owner FROM queue WHERE name = ?`
+	sqlInsert = `INSERT INTO msg (queue, prio, state, at, task_id, task) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (queue, task_id) WHERE state <> 3 DO NOTHING`
+)
+
+// put puts a copy of the message into each queue, unless one with this id waits or
+// runs there already: then a sender repeats what it has no confirmation of.
+func (i *insertion) put(t *tx, queues []int64) error {
 	state, at := stateReady, t.now.UnixMilli()
 	if i.eta > at {
 		state, at = stateDelayed, i.eta
 	}
-	added, err := t.exec(`INSERT INTO msg (queue, prio, state, at, task_id, task) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (task_id) WHERE state <> 3 DO NOTHING`, queue, i.prio, state, at, i.id, i.task)
-	if err != nil || added == 0 {
-		return err
-	}
-	if _, err := t.exec(`INSERT INTO body (id, props, body) VALUES (?, ?, ?)`, t.lastID(), i.props, i.body); err != nil {
-		return err
-	}
-	if state == stateDelayed {
-		t.dueBy(at)
-	} else {
-		t.ready[queue] = true
+	for _, queue := range queues {
+		added, err := t.exec(sqlInsert, queue, i.prio, state, at, i.id, i.task)
+		if err != nil {
+			return err
+		}
+		if added == 0 {
+			continue
+		}
+		if _, err := t.exec(`INSERT INTO body (id, props, body) VALUES (?, ?, ?)`, t.lastID(), i.props, i.body); err != nil {
+			return err
+		}
+		if state == stateDelayed {
+			t.dueBy(at)
+		} else {
+			t.ready[queue] = true
+		}
 	}
 	return nil
 }

@@ -159,4 +159,36 @@ func (w *writer) notify(hashes []uint32) {
 }
 
 // DeleteExpiredResults implements [task.Transport].
-func (t *Transport) DeleteExpiredResults(context.Context) (int, error) { return 0, nil }
+func (t *Transport) DeleteExpiredResults(ctx context.Context) (int, error) {
+	n, err := t.deleteExpired(ctx)
+	if err != nil {
+		return n, fmt.Errorf("delete expired results, after %d: %w", n, err)
+	}
+	return n, nil
+}
+
+// deleteExpired deletes in steps, so that others get their turn in between.
+func (t *Transport) deleteExpired(ctx context.Context) (total int, err error) {
+	for {
+		step := &expiry{}
+		if err := t.writer.do(ctx, step); err != nil {
+			return total, err
+		}
+		if total += step.deleted; step.deleted < expiryStep {
+			return total, nil
+		}
+	}
+}
+
+// expiryStep is how many expired results go in one transaction.
+const expiryStep = 500
+
+// An expiry deletes some of the results that have expired.
+type expiry struct{ deleted int }
+
+const sqlExpire = `DELETE FROM result WHERE task_id IN (SELECT task_id FROM result WHERE expires <= ? LIMIT ?)`
+
+func (e *expiry) apply(t *tx) (err error) {
+	e.deleted, err = t.exec(sqlExpire, t.now, expiryStep)
+	return err
+}

@@ -32,9 +32,26 @@ const (
 // are milliseconds since 1970.
 var migrations = [schemaVersion]string{`
 CREATE TABLE queue (
-	id   INTEGER PRIMARY KEY,
-	name TEXT NOT NULL UNIQUE
+	id    INTEGER PRIMARY KEY AUTOINCREMENT, -- never that of a queue that has gone
+	name  TEXT NOT NULL UNIQUE,
+	owner INTEGER,                      -- the process that it goes with, NULL: it stays
+	heir  TEXT                          -- the queue that gets what is in it then, NULL: none
 );
+CREATE INDEX queue_owner ON queue (owner) WHERE owner IS NOT NULL;
+CREATE TABLE exchange (
+	id   INTEGER PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	type TEXT NOT NULL                  -- direct, topic, fanout, headers
+);
+CREATE TABLE binding (
+	exchange INTEGER NOT NULL,
+	pattern  TEXT NOT NULL,             -- a routing key (direct, topic) or the name of a task (headers)
+	queue    INTEGER NOT NULL,
+	PRIMARY KEY (exchange, pattern, queue)
+) WITHOUT ROWID;
+CREATE INDEX binding_queue ON binding (queue);
+CREATE TABLE topology (version INTEGER NOT NULL); -- goes up when exchanges or bindings change
+INSERT INTO topology (version) VALUES (1);
 CREATE TABLE msg (
 	id      INTEGER PRIMARY KEY,        -- also the order of arrival
 	queue   INTEGER NOT NULL,
@@ -56,7 +73,7 @@ CREATE INDEX msg_ready   ON msg (queue, prio DESC, id) WHERE state = 0;
 CREATE INDEX msg_delayed ON msg (at)                   WHERE state = 1;
 CREATE INDEX msg_leased  ON msg (owner)                WHERE state = 2;
 CREATE INDEX msg_dead    ON msg (queue, at)            WHERE state = 3;
-CREATE UNIQUE INDEX msg_task_id ON msg (task_id)       WHERE state <> 3;
+CREATE UNIQUE INDEX msg_live ON msg (queue, task_id)   WHERE state <> 3; -- exchanges put one id into several queues
 CREATE TABLE dead (
 	id     INTEGER PRIMARY KEY,         -- msg.id
 	reason TEXT NOT NULL,

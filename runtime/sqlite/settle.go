@@ -55,19 +55,28 @@ const (
 )
 
 func (s *settlement) apply(t *tx) error {
+	routes := make([][]int64, len(s.publish))
+	for i, m := range s.publish {
+		var err error
+		if routes[i], err = m.queues(t); err != nil {
+			return err
+		}
+	}
 	if err := s.end(t); err != nil {
 		return err
 	}
-	t.freed[s.lease.sub]++
 	// The message itself is out of the way now: the next attempt may have its id.
-	for _, i := range s.publish {
-		if err := i.apply(t); err != nil {
+	for i, m := range s.publish {
+		if err := m.put(t, routes[i]); err != nil {
 			return err
 		}
 	}
 	if s.outcome.Result != nil {
-		return storeResult(t, s.outcome.Result)
+		if err := storeResult(t, s.outcome.Result); err != nil {
+			return err
+		}
 	}
+	t.freed[s.lease.sub]++
 	return nil
 }
 

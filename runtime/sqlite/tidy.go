@@ -10,8 +10,6 @@ import (
 const (
 	// tidyInterval is how often a worker process tidies up, if no other does.
 	tidyInterval = 30 * time.Second
-	// tidyStep is how many expired results go in one transaction.
-	tidyStep = 500
 	// vacuumStep is how many free pages go back to the file system in one
 	// transaction, about 15 ms worth; maxVacuums how many of those in a row.
 	vacuumStep, maxVacuums = 200, 50
@@ -34,10 +32,8 @@ func (t *Transport) tidy(ctx context.Context) {
 	if free, err := lock.tryLock(); err != nil || !free {
 		return
 	}
-	for step := (&expiry{deleted: tidyStep}); step.deleted == tidyStep; {
-		if t.writer.do(ctx, step) != nil {
-			return
-		}
+	if _, err := t.deleteExpired(ctx); err != nil {
+		return
 	}
 	vacuum := &vacuuming{logPath: db.path + "-wal", more: true}
 	for i := 0; vacuum.more && i < maxVacuums; i++ {
@@ -45,16 +41,6 @@ func (t *Transport) tidy(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// An expiry deletes some of the results that have expired.
-type expiry struct{ deleted int }
-
-const sqlExpire = `DELETE FROM result WHERE task_id IN (SELECT task_id FROM result WHERE expires <= ? LIMIT ?)`
-
-func (e *expiry) apply(t *tx) (err error) {
-	e.deleted, err = t.exec(sqlExpire, t.now, tidyStep)
-	return err
 }
 
 // A vacuuming shortens the file if more than a quarter of it is free, and the

@@ -80,7 +80,7 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 func (w *writer) begin(db *database) *tx {
 	return &tx{
 		conn: db.writer, owner: w.owner, now: time.Now(),
-		queues: w.queues, made: map[string]int64{}, ready: map[int64]bool{}, freed: map[*subscription]int{},
+		queues: w.queues, made: map[string]int64{}, known: w.topology, ready: map[int64]bool{}, freed: map[*subscription]int{},
 	}
 }
 
@@ -89,7 +89,7 @@ func (w *writer) begin(db *database) *tx {
 func applyOne(t *tx, c change, careful bool) (outcome, err error) {
 	if !careful {
 		err := c.apply(t)
-		if isStale(err) {
+		if isHarmless(err) {
 			return err, nil
 		}
 		return nil, err
@@ -98,13 +98,14 @@ func applyOne(t *tx, c change, careful bool) (outcome, err error) {
 		return nil, err
 	}
 	outcome = c.apply(t)
-	if outcome != nil && !isStale(outcome) {
+	if outcome != nil && !isHarmless(outcome) {
 		if classify(outcome) != refused || !t.inTransaction() {
 			return nil, outcome
 		}
 		if _, err := t.exec(`ROLLBACK TO one`); err != nil {
 			return nil, err
 		}
+		t.forget()
 	}
 	_, err = t.exec(`RELEASE one`)
 	return outcome, err
@@ -113,6 +114,9 @@ func applyOne(t *tx, c change, careful bool) (outcome, err error) {
 // committed spreads the news of a transaction.
 func (w *writer) committed(t *tx, batch []*pending, outcomes []error, leases []*lease) {
 	maps.Copy(w.queues, t.made)
+	if t.topology != nil {
+		w.topology = t.topology
+	}
 	if t.checkpoint {
 		_ = t.query(`PRAGMA wal_checkpoint(TRUNCATE)`, func(row) error { return nil })
 	}

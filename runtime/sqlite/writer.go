@@ -60,9 +60,10 @@ type writer struct {
 	ended   chan struct{}
 
 	// The rest belongs to the goroutine.
-	queues   map[string]int64 // ids by name
-	lease    int64            // the number of the last lease
-	backoff  time.Duration    // before a blocked transaction is tried again
+	queues   map[string]int64 // ids by name, of those that stay
+	topology *topology
+	lease    int64         // the number of the last lease
+	backoff  time.Duration // before a blocked transaction is tried again
 	retryAt  time.Time
 	full     bool // the disk, when it was measured
 	measured time.Time
