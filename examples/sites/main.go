@@ -7,7 +7,10 @@
 // call says by its argument where it runs. Every site has a worker with a queue of its own, bound by its own
 // key. An order for a site that has no worker yet is an error for the caller, who can tell the customer.
 //
-// Here both workers are in one process. In earnest each is a process at its site, next to its data, with a broker that all reach.
+// Here both workers are in one process. In earnest each is a process at its site, next to its data, with a broker that
+// all reach. Its generated main is told the same on the command line:
+//
+//	worker -Q orders.eu -bind orders.eu=orders/site.eu
 package main
 
 import (

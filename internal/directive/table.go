@@ -152,12 +152,12 @@ var table = []Key{
 	},
 	{
 		Name: "track_started", Target: OnBoth,
-		Doc:   "Stores the state STARTED when a run begins. Default: as the worker is told, which is not to.",
+		Doc:   "Stores the state STARTED when a run begins. Default: only where the worker does so for every task, with -track-started.",
 		apply: func(o *model.Options, _ string) error { o.TrackStarted = true; return nil },
 	},
 	{
 		Name: "disable_error_emails", Target: OnBoth,
-		Doc:   "A failure of this task sends no mail. Default: it does, from workers that are told where to.",
+		Doc:   "A failure of this task sends no mail. Default: it does, from workers with -mail-to.",
 		apply: func(o *model.Options, _ string) error { o.DisableErrorEmails = true; return nil },
 	},
 	{
@@ -284,7 +284,8 @@ func oneOf(target *string, value string, choices ...string) error {
 		*target = value
 		return nil
 	}
-	return fmt.Errorf("it takes %s", strings.Join(choices, " or "))
+	last := len(choices) - 1
+	return fmt.Errorf("it takes %s or %s", strings.Join(choices[:last], ", "), choices[last])
 }
 
 func whole(value string, limit int) (int, error) {
