@@ -102,7 +102,7 @@ func TestDeleteExpiredResults(t *testing.T) {
 	}
 }
 
-func TestRunByName(t *testing.T) {
+func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx := start(t, userTasks(), nil)
 	run := func(name, arguments string) (string, error) {

@@ -65,7 +65,7 @@ func (h *HTTP) complete() error {
 	for _, text := range h.AllowedHosts {
 		p, err := parseHost(text)
 		if err != nil {
-			return fmt.Errorf("builtin.HTTP.AllowedHosts: %w", err)
+			return err
 		}
 		h.hosts = append(h.hosts, p)
 	}

@@ -252,8 +252,7 @@ func TestHTTPRedirects(t *testing.T) {
 		success(w, nil)
 	}))
 	t.Cleanup(other.Close)
-	var s *service
-	s = serve(t, builtin.HTTP{}, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, builtin.HTTP{}, func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		code := http.StatusFound
 		if strings.HasPrefix(r.URL.Path, "/keep") {

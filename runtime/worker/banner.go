@@ -19,12 +19,20 @@ type banner struct {
 	concurrency                     int
 	queues                          []task.QueueConfig
 	tasks                           []taskInfo
+	builtIn                         []string
 }
 
 func newBanner(t task.Transport, r *task.Registry, config task.WorkerConfig) *banner {
 	b := &banner{
 		worker: config.Name, version: runtimeVersion(), broker: t.String(),
-		concurrency: config.Concurrency, queues: config.Queues, tasks: describe(r),
+		concurrency: config.Concurrency, queues: config.Queues,
+	}
+	for _, e := range r.Entries() {
+		if e.BuiltIn() {
+			b.builtIn = append(b.builtIn, e.Name())
+		} else {
+			b.tasks = append(b.tasks, describe(e))
+		}
 	}
 	if path, embedded := strings.CutPrefix(b.broker, "sqlite:"); embedded {
 		b.remark = homeless(path)
@@ -72,7 +80,7 @@ func (b *banner) text() string {
 		t := b.tasks[i]
 		return []string{t.Name, t.Queue, strings.Join(t.Options, " ")}
 	})
-	out.WriteByte('\n')
+	fmt.Fprintf(&out, "\n  built in: %s\n\n", strings.Join(b.builtIn, ", "))
 	return out.String()
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,26 +16,42 @@ const callManual = `Sends a task, waits for it and prints its result as JSON.
 
 The arguments are a JSON list, or a map by name; - reads them from standard input,
 where ps does not show them. NAME may be the end of a task's name, if only one ends so.
+A built-in task goes to -queue, by default the first queue of the tasks, and runs in
+one worker that takes from there.
 
   call users.createUser '["ada", "s3cret"]'
   call createUser '{"username": "ada", "password": "s3cret"}'
-  call createUser - < arguments.json`
+  call createUser - < arguments.json
+  call taskgen.run '["users.createUser", {"username": "ada", "password": "s3cret"}]'`
 
 // callFlags say how to call.
 type callFlags struct {
 	noWait      bool
 	timeout, in time.Duration
 	queue       string
+	immediate   bool
+	priority    *int // nil: the task's own
 }
 
 func (p *program) callCommand(url *string) *cobra.Command {
 	f := &callFlags{}
+	var priority int
 	cmd := &cobra.Command{
 		Use: "call NAME [ARGUMENTS]", Short: "Send a task and print its result", Long: callManual, Args: between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			entry, err := findTask(p.registry, args[0])
+			tasks := newCatalog(p.registry)
+			entry, err := tasks.find(args[0])
 			if err != nil {
 				return err
+			}
+			if tasks.isBuiltIn(entry) {
+				f.queue = tasks.queueFor(f.queue)
+			}
+			if cmd.Flags().Changed("priority") {
+				f.priority = &priority
+			}
+			if priority < 0 || priority > 9 {
+				return misuse("-priority %d: want 0 (highest) to 9", priority)
 			}
 			arguments, err := p.arguments(args[1:])
 			if err != nil {
@@ -52,33 +66,10 @@ func (p *program) callCommand(url *string) *cobra.Command {
 	flags.BoolVar(&f.noWait, "no-wait", false, "print the task's id at once instead")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait; the time of -in comes on top")
 	flags.DurationVar(&f.in, "in", 0, "have the broker hold the task for that long")
-	flags.StringVar(&f.queue, "queue", "", "send to that queue instead of the task's own")
+	flags.StringVarP(&f.queue, "queue", "Q", "", "send to `QUEUE` instead of the task's own")
+	flags.BoolVar(&f.immediate, "immediate", false, "fail unless a worker that has a slot free takes the task now")
+	flags.IntVar(&priority, "priority", 0, "send with priority `N`: 0 (highest) to 9 (default the task's own)")
 	return cmd
-}
-
-// findTask finds a task by its name or the end of it.
-func findTask(r *task.Registry, name string) (*task.Entry, error) {
-	if e, ok := r.Lookup(name); ok {
-		return e, nil
-	}
-	var found []*task.Entry
-	var names []string
-	for _, e := range r.Entries() {
-		names = append(names, e.Name())
-		if strings.HasSuffix(e.Name(), "."+name) || strings.HasSuffix(e.Name(), "/"+name) {
-			found = append(found, e)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return nil, misuse("there is no task %q; there are:\n  %s", name, strings.Join(names, "\n  "))
-	case 1:
-		return found[0], nil
-	}
-	names = slices.DeleteFunc(names, func(n string) bool {
-		return !slices.ContainsFunc(found, func(e *task.Entry) bool { return e.Name() == n })
-	})
-	return nil, misuse("several tasks end in %q: give more of the name:\n  %s", name, strings.Join(names, "\n  "))
 }
 
 // arguments are those of the command line or of standard input.
@@ -103,6 +94,12 @@ func (p *program) call(ctx context.Context, entry *task.Entry, arguments []byte,
 	}
 	if f.queue != "" {
 		options = append(options, task.Queue(f.queue))
+	}
+	if f.immediate {
+		options = append(options, task.Immediate(true))
+	}
+	if f.priority != nil {
+		options = append(options, task.Priority(*f.priority))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.in+f.timeout, fmt.Errorf("gave up after %s", f.in+f.timeout))
 	defer cancel()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,23 @@ import (
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
+const builtInListing = `
+built in, for any queue (call -queue); taskgen.http in workers with -http-allow:
+
+taskgen.delete_expired_results() int
+    serializer=json
+taskgen.http(method string, url string, params json.RawMessage) json.RawMessage
+    serializer=json secret=params
+taskgen.map(task string, items []json.RawMessage) []json.RawMessage
+    serializer=json secret=items
+taskgen.ping() string
+    serializer=json
+taskgen.run(name string, arguments json.RawMessage) json.RawMessage
+    serializer=json secret=arguments
+taskgen.stats() task.Stats
+    serializer=json
+`
+
 func TestList(t *testing.T) {
 	t.Parallel()
 	newShell(t).want(0, `example.com/app/jobs.hold(text string, number int) string
@@ -27,25 +45,56 @@ example.com/app/users.panic(text string, number int) string
     queue=tasks
 example.com/app/users.quiet(text string, number int) string
     queue=tasks ignore_result
-`, "", "list")
+`+builtInListing, "", "list")
 
 	s := newShell(t)
 	s.registry = task.NewRegistry()
-	s.want(0, "no tasks\n", "", "list")
-	s.want(0, "[]\n", "", "list", "-json")
-	fail.Handle(s.registry, nil)
-	s.want(0, `[
-  {
-    "name": "example.com/app/users.fail",
-    "signature": "(text string, number int) string",
-    "queue": "mail",
-    "options": [
-      "serializer=json",
-      "max_retries=5"
-    ]
-  }
-]
-`, "", "list", "--json")
+	s.want(0, "no tasks\n"+builtInListing, "", "list")
+}
+
+// Where messages go is listed: patterns as they are, exchanges with their types.
+func TestListRouting(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.registry = task.NewRegistry()
+	for _, spec := range []task.Spec{
+		{Name: "a", RoutingKey: "site-{text}"},
+		{Name: "b", Exchange: "orders"},
+		{Name: "c", Exchange: "orders", ExchangeType: task.Topic, RoutingKey: "eu.{text}", Queue: "eu"},
+	} {
+		define(spec).Handle(s.registry, nil)
+	}
+	s.want(0, `a(text string, number int) string
+    queue=site-{text} routing_key=site-{text}
+b(text string, number int) string
+    queue=tasks exchange=orders exchange_type=direct
+c(text string, number int) string
+    queue=eu exchange=orders exchange_type=topic routing_key=eu.{text}
+`+builtInListing, "", "list")
+
+	if code := s.run("list", "--json"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &s.err)
+	}
+	var got []taskInfo
+	if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	const signature = "(text string, number int) string"
+	want := []taskInfo{
+		{Name: "a", Signature: signature, Queue: "site-{text}", Options: []string{"routing_key=site-{text}"}},
+		{
+			Name: "b", Signature: signature, Queue: "tasks", Options: []string{"exchange=orders", "exchange_type=direct"},
+			Route: &route{Exchange: "orders", ExchangeType: "direct", RoutingKey: "tasks"},
+		},
+		{
+			Name: "c", Signature: signature, Queue: "eu", Options: []string{"exchange=orders", "exchange_type=topic", "routing_key=eu.{text}"},
+			Route: &route{Exchange: "orders", ExchangeType: "topic", RoutingKey: "eu.{text}"},
+		},
+		{Name: "taskgen.delete_expired_results", Signature: "() int", Options: []string{"serializer=json"}, BuiltIn: true},
+	}
+	if diff := cmp.Diff(want, got[:min(4, len(got))]); diff != "" || len(got) != 9 {
+		t.Errorf("%d tasks, -want +got:\n%s", len(got), diff)
+	}
 }
 
 func TestVersion(t *testing.T) {
@@ -94,6 +143,22 @@ func TestMisuse(t *testing.T) {
 		"purge":                       "-yes",
 		"list -c 4":                   "-c",
 		"call a.b.c -timeout forever": "forever",
+		"call echo -priority 10":      "-priority 10: want 0 (highest) to 9",
+		"-rate-limit echo":            "want NAME=RATE",
+		"-rate-limit echo=":           "want NAME=RATE",
+		"-rate-limit echo=often":      "100/m",
+		"-rate-limit ecko=1/s":        "there is no task \"ecko\"",
+		"-rate-limit echo=1/s -rate-limit users.echo=2/s": "example.com/app/users.echo is given twice",
+		"-result-ttl -1s":             "-result-ttl -1s",
+		"-max-body 0":                 "-max-body 0: want at least 1",
+		"-accept msgpack,xml":         `there is no serializer "xml"; there are`,
+		"-http-private":               "needs -http-allow",
+		"-http-allow http://x.org":    "-http-allow: host \"http://x.org\": this is no host",
+		"-bind slow=orders/eu":        `does not take from queue "slow", only from mail, tasks`,
+		"-Q slow -bind mail=orders/x": `does not take from queue "mail", only from slow`,
+		"-bind mail":                  "want QUEUE=EXCHANGE/KEY",
+		"stats -timeout 0s":           "-timeout 0s",
+		"ping mail":                   `worker ping: "mail" is one argument too many`,
 	} {
 		s := newShell(t)
 		if code := s.run(strings.Fields(line)...); code != misused || !strings.Contains(s.err.String(), want) || s.out.Len() > 0 {
@@ -114,15 +179,15 @@ func TestFindTask(t *testing.T) {
 		"users.delete":               "example.com/b/users.delete",
 		"delete":                     "delete",
 	} {
-		if e, err := findTask(r, name); err != nil || e.Name() != want {
+		if e, err := newCatalog(r).find(name); err != nil || e.Name() != want {
 			t.Errorf("%s: got %v, %v", name, e, err)
 		}
 	}
-	_, err := findTask(r, "users.create")
+	_, err := newCatalog(r).find("users.create")
 	if err == nil || !strings.Contains(err.Error(), "example.com/a/users.create\n  example.com/b/users.create") || strings.Contains(err.Error(), "delete") {
 		t.Errorf("an ambiguous name: %v", err)
 	}
-	if _, err := findTask(r, "elete"); err == nil {
+	if _, err := newCatalog(r).find("elete"); err == nil {
 		t.Error("elete was found")
 	}
 }
@@ -312,6 +377,8 @@ func TestRunBanner(t *testing.T) {
     example.com/app/users.fail   mail   serializer=json max_retries=5
     example.com/app/users.panic  tasks
     example.com/app/users.quiet  tasks  ignore_result
+
+  built in: taskgen.delete_expired_results, taskgen.map, taskgen.ping, taskgen.run, taskgen.stats
 
 `
 	if diff := cmp.Diff(want, lines[3]); diff != "" || lines[1] != "  w1@box" || !strings.Contains(lines[2], runtime.Version()) {

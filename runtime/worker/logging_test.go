@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/taskgen/taskgen/examples/quickstart/users"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -154,4 +156,66 @@ func TestLogFileIsReopened(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o077 != 0 {
 		t.Errorf("others may read the log: %v, %v", info.Mode(), err)
 	}
+}
+
+// What a task logs is in the worker's log file, with its name and id, from the worker's level on. In a
+// process of its own, as users have it.
+func TestTaskLog(t *testing.T) {
+	t.Parallel()
+	levels := []string{"DEBUG", "INFO", "WARN", "ERROR"}
+	for at, level := range levels {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			url, file := "sqlite:"+t.TempDir(), filepath.Join(t.TempDir(), "worker.log")
+			worker := launchChild(t, "-broker", url, "-logfile", file, "-loglevel", strings.ToLower(level))
+			ctx := sender(t, url)
+			call, err := speak.Send(ctx, &args{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := call.Get(ctx); got != level+" "+file || err != nil {
+				t.Errorf("the task knows of the log: %q, %v", got, err)
+			}
+			// This task is generated code, and has the logger as a parameter.
+			posted, err := users.SendStatus.Delay(ctx, "token", "hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := posted.Get(ctx); err != nil {
+				t.Error(err)
+			}
+			worker.signal(syscall.SIGTERM)
+			if code := worker.exitCode(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			log, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, logged := range levels {
+				line := "msg=spoken at=level-" + logged + " task=" + speak.Name() + " id=" + call.ID
+				if !hasLine(log, "level="+logged, line) != (i < at) {
+					t.Errorf("%q at level %s, in:\n%s", line, level, log)
+				}
+			}
+			line := "msg=posting retries=0 task=" + users.SendStatus.Name() + " id=" + posted.ID
+			if hasLine(log, "level=INFO", line) != (at <= 1) {
+				t.Errorf("%q at level %s, in:\n%s", line, level, log)
+			}
+			if strings.Contains(worker.log.String(), "spoken") {
+				t.Error("the log is on standard error too")
+			}
+		})
+	}
+}
+
+// hasLine says whether some line has all of the parts, the task's own attributes in any place.
+func hasLine(log []byte, parts ...string) bool {
+	for line := range strings.Lines(string(log)) {
+		words := strings.Fields(line)
+		if !slices.ContainsFunc(strings.Fields(strings.Join(parts, " ")), func(part string) bool { return !slices.Contains(words, part) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -8,6 +8,17 @@ import (
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
+// splitLists is what lists such as "a, b" name, one after the other.
+func splitLists(lists []string) []string {
+	var out []string
+	for _, list := range lists {
+		for entry := range strings.SplitSeq(list, ",") {
+			out = append(out, strings.TrimSpace(entry))
+		}
+	}
+	return out
+}
+
 // parseQueues reads "mail=2,default": queues, with slots of their own or without.
 func parseQueues(lists []string) ([]task.QueueConfig, error) {
 	var out []task.QueueConfig

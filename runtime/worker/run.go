@@ -3,10 +3,13 @@ package worker
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskgen/taskgen/runtime/builtin"
+	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -18,9 +21,19 @@ type runFlags struct {
 	prefetch    int
 	hostname    string
 	rateLimit   string
+	rateLimits  []string
+	bindings    []string
+	accept      []string
+	maxBody     int
+	started     bool
+	resultTTL   time.Duration
 	drain       time.Duration
+	http        httpFlags
 	mail        mailFlags
 }
+
+// defaultResultTTL is the worker's own.
+const defaultResultTTL = 24 * time.Hour
 
 func (p *program) runCommand(url *string) *cobra.Command {
 	f := &runFlags{}
@@ -35,14 +48,21 @@ func (p *program) runCommand(url *string) *cobra.Command {
 	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot)")
 	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker; %h is the host, %n its name, %d its domain")
 	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "at most `RATE` starts, such as 100/m, of each task that has no\nlimit of its own (default none)")
+	flags.StringArrayVar(&f.rateLimits, "rate-limit", nil, "`NAME=RATE`, such as users.createUser=10/m: at most that many starts\nof this task, instead of its own limit; none lifts it. NAME may be\nthe end of a name. Can be repeated")
+	flags.StringArrayVar(&f.bindings, "bind", nil, "`QUEUE=EXCHANGE/KEY` has messages of the exchange with that key come\nto the queue; can be repeated. EXCHANGE:TYPE/KEY says what type the\nexchange has: direct (the default), topic, fanout (without /KEY), or\nheaders, where KEY is the name of a task. In the names, write = as\n%3D, : as %3A, / as %2F; % as %25 everywhere")
+	flags.StringArrayVar(&f.accept, "accept", nil, "run messages of these `SERIALIZERS` only, such as msgpack,json\n(default these two and what the tasks use)")
+	flags.IntVar(&f.maxBody, "max-body", task.DefaultMaxBody, "park messages whose bodies have more than that many `BYTES`")
+	flags.BoolVar(&f.started, "track-started", false, "store the state STARTED when a task begins to run")
+	flags.DurationVar(&f.resultTTL, "result-ttl", defaultResultTTL, "how long the embedded broker keeps results; 0 is for ever")
 	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
+	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
 	return cmd
 }
 
 // config checks the flags.
-func (f *runFlags) config() (task.WorkerConfig, error) {
+func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 	var config task.WorkerConfig
 	var err error
 	switch {
@@ -52,22 +72,56 @@ func (f *runFlags) config() (task.WorkerConfig, error) {
 		return config, misuse("-prefetch %d: want at least 1, or 0 for the default", f.prefetch)
 	case f.drain < 0:
 		return config, misuse("-drain %s: want a time from 0s", f.drain)
+	case f.resultTTL < 0:
+		return config, misuse("-result-ttl %s: want a time, or 0 to keep results for ever", f.resultTTL)
+	case f.maxBody < 1:
+		return config, misuse("-max-body %d: want at least 1", f.maxBody)
 	}
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
+	config.MaxBody, config.TrackStarted, config.ResultTTL = f.maxBody, f.started, f.resultTTL
+	if f.resultTTL == 0 {
+		config.ResultTTL = forever
+	}
 	if config.Name, err = nodeName(f.hostname, hostName()); err != nil {
 		return config, err
 	}
 	if config.DefaultRateLimit, err = task.ParseRate(f.rateLimit); err != nil {
 		return config, misuse("-default-rate-limit: %w", err)
 	}
-	config.Queues, err = parseQueues(f.queues)
+	if config.RateLimits, err = parseRateLimits(f.rateLimits, tasks); err != nil {
+		return config, err
+	}
+	if config.Accept, err = parseAccept(f.accept); err != nil {
+		return config, err
+	}
+	if err := f.http.check(); err != nil {
+		return config, err
+	}
+	if config.Queues, err = parseQueues(f.queues); err != nil {
+		return config, err
+	}
+	config.Queues, err = bind(config.Queues, f.bindings, tasks)
 	return config, err
+}
+
+// forever as a time to live keeps results until they are deleted.
+const forever = -1
+
+// parseAccept reads the names of serializers.
+func parseAccept(lists []string) ([]string, error) {
+	names := splitLists(lists)
+	for _, name := range names {
+		if _, ok := codec.ByName(name); !ok {
+			return nil, misuse("-accept: there is no serializer %q; there are %s", name, strings.Join(codec.Names(), ", "))
+		}
+	}
+	return names, nil
 }
 
 // work runs the worker until ctx ends.
 func (p *program) work(ctx context.Context, url string, f *runFlags) error {
-	config, err := f.config()
+	config, err := f.config(newCatalog(p.registry))
 	if err != nil {
 		return err
 	}
@@ -84,7 +138,7 @@ func (p *program) work(ctx context.Context, url string, f *runFlags) error {
 	}
 	defer closeMail()
 	err = withClient(ctx, url, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log})
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http})
 	})
 	if err == nil || log.forPeople {
 		return err
@@ -122,9 +176,13 @@ type running struct {
 	transport task.Transport
 	config    task.WorkerConfig
 	log       *logging
+	http      *httpFlags
 }
 
 func (w *running) run(ctx context.Context, r *task.Registry) error {
+	if err := builtin.Register(r, w.http.settings()); err != nil {
+		return err
+	}
 	worker, err := task.NewWorker(w.transport, r, w.config)
 	if err != nil {
 		return err

@@ -23,6 +23,14 @@ type child struct {
 
 func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
+	c := launchChild(t, args...)
+	c.log.await(t, "ready")
+	return c
+}
+
+// launchChild does not wait until it is ready.
+func launchChild(t *testing.T, args ...string) *child {
+	t.Helper()
 	c := &child{T: t, cmd: exec.Command(os.Args[0], args...)}
 	c.cmd.Env = append(os.Environ(), childVariable+"=1")
 	c.cmd.Stderr = &c.log
@@ -38,7 +46,6 @@ func startChild(t *testing.T, args ...string) *child {
 			t.Logf("the worker wrote:\n%s", &c.log)
 		}
 	})
-	c.log.await(t, "ready")
 	return c
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskgen/taskgen/examples/quickstart/users"
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -27,7 +28,10 @@ const childVariable = "TASKGEN_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		Main(testTasks(), nil)
+		r := testTasks()
+		users.RegisterTasks(r, new(users.Mailer))
+		speak.Handle(r, spoken)
+		Main(r, nil)
 	}
 	os.Exit(m.Run())
 }
@@ -54,7 +58,17 @@ var (
 	quiet  = define(task.Spec{Name: "example.com/app/users.quiet", IgnoreResult: true})
 	// hold connects to the address in its text and runs until it has read a line from there, which it returns.
 	hold = define(task.Spec{Name: "example.com/app/jobs.hold"})
+	// speak logs on every level, and returns what it knows of the log.
+	speak = define(task.Spec{Name: "example.com/app/jobs.speak"})
 )
+
+func spoken(ctx context.Context, _ *args) (string, error) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		task.LoggerFrom(ctx).Log(ctx, level, "spoken", "at", "level-"+level.String())
+	}
+	info := task.InfoFrom(ctx)
+	return info.LogLevel.String() + " " + info.LogFile, nil
+}
 
 // OverdrawnError is what fail fails with.
 type OverdrawnError struct{ text string }

@@ -1,0 +1,85 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+const statsManual = `Asks one worker that takes from the queue what it has done since it started, and prints
+a line for each task: how its runs ended, how long the task itself took on average, and
+how long the worker took besides: decoding, hooks, the result, the ack.
+
+If several workers take from the queue, the broker decides which of them answers. With
+-json, times are in nanoseconds.`
+
+func (p *program) statsCommand(url *string) *cobra.Command {
+	f := &askFlags{}
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "stats", Short: "Show what a worker has done", Long: statsManual, Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			stats, _, err := p.ask(cmd, *url, f)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return p.writeJSON(stats)
+			}
+			_, err = fmt.Fprint(p.stdout, printable(showStats(&stats)))
+			return err
+		},
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// writeJSON prints a value for programs.
+func (p *program) writeJSON(v any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+const inLineNote = "* cheaper to run in line than to send: do more in each, or call the function\n"
+
+// showStats is the statistics as a table.
+func showStats(s *task.Stats) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s, started %s, %d running\n\n", s.Worker, s.Started.Format(time.DateTime), s.Running)
+	if len(s.Tasks) == 0 {
+		return out.String() + "no task has run yet\n"
+	}
+	lines, inLine := newTable(""), false
+	lines.add("task", "succeeded", "failed", "retried", "mean run", "mean overhead")
+	for _, t := range s.Tasks {
+		mark := ""
+		if t.InLine() {
+			mark, inLine = "*", true
+		}
+		lines.add(t.Name, number(t.Succeeded), number(t.Failed), number(t.Retried), short(t.MeanRun), short(t.MeanOverhead), mark)
+	}
+	out.WriteString(lines.String())
+	if inLine {
+		out.WriteString("\n" + inLineNote)
+	}
+	return out.String()
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// short is a duration with about three digits.
+func short(d time.Duration) string {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit).String()
+}
