@@ -38,76 +38,92 @@ users.new    99         0       0        5ns       98.8µs
 }
 
 func TestStats(t *testing.T) {
-	t.Parallel()
-	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url, "-hostname", "w1@box")
-	ctx := sender(t, url)
-	const runs = 150
-	for range runs {
-		get(t, ctx, send(t, ctx, echo, args{Text: "x"}), "x")
-	}
-	if _, err := send(t, ctx, fail, args{}).Get(ctx); err == nil {
-		t.Error("fail does not fail")
-	}
-	s := newShell(t)
-	tasks := map[string]task.TaskStats{}
-	// A run counts once the broker has its outcome, which is after the caller has it.
-	for deadline := time.Now().Add(patience); tasks[echo.Name()].Succeeded != runs || tasks[fail.Name()].Failed != 1; {
-		if code := s.run("-broker", url, "stats", "-json"); code != 0 || time.Now().After(deadline) {
-			t.Fatalf("exit code %d: %s%s", code, s.out.String(), &s.err)
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		start(t, nil, "-broker", url, "-hostname", "w1@box", "-Q", queue)
+		ctx := sender(t, url)
+		const runs = 150
+		for range runs {
+			get(t, ctx, send(t, ctx, echo.With(task.Queue(queue)), args{Text: "x"}), "x")
 		}
-		var stats task.Stats
-		if err := json.Unmarshal(s.out.Bytes(), &stats); err != nil || stats.Worker != "w1@box" {
-			t.Fatalf("%v in:\n%s", err, s.out.String())
+		if _, err := send(t, ctx, fail.With(task.Queue(queue)), args{}).Get(ctx); err == nil {
+			t.Error("fail does not fail")
 		}
-		for _, entry := range stats.Tasks {
-			tasks[entry.Name] = entry
+		s := newShell(t)
+		tasks := map[string]task.TaskStats{}
+		// A run counts once the broker has its outcome, which is after the caller has it.
+		for deadline := time.Now().Add(patience); tasks[echo.Name()].Succeeded != runs || tasks[fail.Name()].Failed != 1; {
+			if code := s.run("-broker", url, "stats", "-Q", queue, "-json"); code != 0 || time.Now().After(deadline) {
+				t.Fatalf("exit code %d: %s%s", code, s.out.String(), &s.err)
+			}
+			var stats task.Stats
+			if err := json.Unmarshal(s.out.Bytes(), &stats); err != nil || stats.Worker != "w1@box" {
+				t.Fatalf("%v in:\n%s", err, s.out.String())
+			}
+			for _, entry := range stats.Tasks {
+				tasks[entry.Name] = entry
+			}
 		}
-	}
-	if code := s.run("-broker", url, "stats", "-Q", "tasks"); code != 0 {
-		t.Fatalf("exit code %d: %s", code, &s.err)
-	}
-	for _, want := range []string{
-		`(?m)^w1@box, started 20`,
-		`(?m)^example.com/app/users.echo +150 +0 +0 +[\d.]+(ns|µs|ms) +[\d.]+(µs|ms) +\*$`,
-		`(?m)^example.com/app/users.fail +0 +1 +0 `,
-		`(?m)^` + regexp.QuoteMeta(strings.TrimSpace(inLineNote)) + `$`,
-	} {
-		if !regexp.MustCompile(want).MatchString(s.out.String()) {
-			t.Errorf("%s does not match:\n%s", want, s.out.String())
+		if code := s.run("-broker", url, "stats", "-queue", queue); code != 0 {
+			t.Fatalf("exit code %d: %s", code, &s.err)
 		}
-	}
+		for _, want := range []string{
+			`(?m)^w1@box, started 20`,
+			`(?m)^example.com/app/users.echo +150 +0 +0 +[\d.]+(ns|µs|ms) +[\d.]+(µs|ms) +\*$`,
+			`(?m)^example.com/app/users.fail +0 +1 +0 `,
+			`(?m)^` + regexp.QuoteMeta(strings.TrimSpace(inLineNote)) + `$`,
+		} {
+			if !regexp.MustCompile(want).MatchString(s.out.String()) {
+				t.Errorf("%s does not match:\n%s", want, s.out.String())
+			}
+		}
+	})
 }
 
 func TestPing(t *testing.T) {
-	t.Parallel()
-	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url, "-hostname", "w1@box", "-Q", "tasks")
-	s := newShell(t)
-	for _, args := range [][]string{{"-Q", "tasks"}, {"-queue=tasks"}} {
-		code := s.run(append([]string{"-broker", url, "ping"}, args...)...)
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		start(t, nil, "-broker", url, "-hostname", "w1@box", "-Q", queue)
+		s := newShell(t)
+		code := s.run("-broker", url, "ping", "-Q", queue)
 		if code != 0 || !regexp.MustCompile(`^w1@box: pong in [\d.]+(µs|ms|s)\n$`).MatchString(s.out.String()) {
 			t.Errorf("exit code %d: %s%s", code, s.out.String(), &s.err)
 		}
-	}
-	// The first queue of the tasks is mail, which nobody takes from.
-	const nobody = "worker: no worker that takes from queue \"mail\" has answered within 100ms: none runs, or all are busy\n"
-	s.want(1, "", nobody, "-broker", url, "ping", "-timeout", "100ms")
-	s.want(1, "", nobody, "-broker", url, "stats", "-timeout", "100ms")
+	})
 }
 
-// Built-in tasks are called as others are, in the queue that is given or the first one of the tasks.
-func TestCallBuiltIn(t *testing.T) {
+// Without -queue a worker of the first queue of the tasks is asked. Nobody takes from it here.
+func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url)
+	start(t, nil, "-broker", url, "-Q", "tasks")
 	s := newShell(t)
-	s.want(0, "\"pong\"\n", "sent taskgen.ping, id ID\n", "-broker", url, "call", "ping")
-	s.want(0, "\"pong\"\n", "sent taskgen.ping, id ID\n", "-broker", url, "call", "taskgen.ping", "-queue", "tasks")
-	s.want(0, "0\n", "sent taskgen.delete_expired_results, id ID\n", "-broker", url, "call", "delete_expired_results", "-Q", "tasks")
-	s.want(0, "\"ada\"\n", "sent taskgen.run, id ID\n", "-broker", url, "call", "run", `["example.com/app/users.echo", ["ada", 1]]`)
-	s.want(0, "[\"a\",\"b\"]\n", "sent taskgen.map, id ID\n",
-		"-broker", url, "call", "map", `{"task": "example.com/app/users.echo", "items": [["a", 1], {"number": 2, "text": "b"}]}`)
+	for _, command := range []string{"ping", "stats"} {
+		s.want(1, "", "worker: no worker that takes from queue \"mail\" has answered within 100ms: none runs, or all are busy\n",
+			"-broker", url, command, "-timeout", "100ms")
+	}
+}
+
+// Built-in tasks are called as others are.
+func TestCallBuiltIn(t *testing.T) {
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		start(t, nil, "-broker", url, "-Q", queue)
+		s := newShell(t)
+		for _, test := range [][3]string{
+			{"ping", "", `"pong"`},
+			{"delete_expired_results", "[]", "0"},
+			{"run", `["example.com/app/users.echo", ["ada", 1]]`, `"ada"`},
+			{"map", `{"task": "example.com/app/users.echo", "items": [["a", 1], {"number": 2, "text": "b"}]}`, `["a","b"]`},
+		} {
+			s.want(0, test[2]+"\n", "sent taskgen."+test[0]+", id ID\n", "-broker", url, "call", "-Q", queue, "taskgen."+test[0], test[1])
+		}
+	})
+}
+
+// A built-in task goes to the first queue of the tasks, and can be called by the end of its name.
+func TestCallBuiltInByDefault(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + t.TempDir()
+	start(t, nil, "-broker", url, "-Q", "mail")
+	newShell(t).want(0, "\"pong\"\n", "sent taskgen.ping, id ID\n", "-broker", url, "call", "ping")
 }
 
 // Built-in tasks leave the queues alone: a worker takes from those of the user's tasks.

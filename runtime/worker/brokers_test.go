@@ -1,0 +1,46 @@
+package worker
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// onBrokers runs a test with the embedded broker, and with RabbitMQ if there is one. The queue is of this test only.
+func onBrokers(t *testing.T, test func(t *testing.T, url, queue string)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, "sqlite:"+t.TempDir(), "own")
+	})
+	t.Run("rabbitmq", func(t *testing.T) {
+		t.Parallel()
+		url := os.Getenv("TASKGEN_TEST_AMQP")
+		if url == "" {
+			t.Skip("TASKGEN_TEST_AMQP names no broker")
+		}
+		queue := "test.worker." + strings.ToLower(uuid.NewString())
+		t.Cleanup(func() { deleteQueue(t, url, queue) })
+		test(t, url, queue)
+	})
+}
+
+func deleteQueue(t *testing.T, url, queue string) {
+	t.Helper()
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		t.Log("the queue stays:", err)
+		return
+	}
+	defer conn.Close()
+	channel, err := conn.Channel()
+	if err == nil {
+		_, err = channel.QueueDelete(queue, false, false, false)
+	}
+	if err != nil {
+		t.Log("the queue stays:", err)
+	}
+}
