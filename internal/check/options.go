@@ -173,6 +173,11 @@ func (c *checker) relateInherited(d *diag.Diagnostic, t *task, key string) {
 func (c *checker) destination(t *task) {
 	o := &t.model.Options
 	if o.Exchange != "" {
+		if o.Immediate {
+			d := c.errorf(t.where("exchange", "immediate"), "task %s: immediate and exchange don't go together, as an immediate task goes to a worker of one queue: remove one of them", t.model.Func)
+			c.relateInherited(d, t, "exchange")
+			c.relateInherited(d, t, "immediate")
+		}
 		return
 	}
 	if o.ExchangeType != "" {
