@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -112,7 +113,7 @@ func (e *Entry) Call(ctx context.Context, arguments []byte, options ...Option) (
 
 // Run runs the task inside of another one, at once, with arguments in JSON, and returns its
 // result as JSON. It is one run in the other's name, with the other's id: a retry that
-// the task asks for is an error with which the other asks for its own.
+// the task asks for is an error with which the other asks for its own, after this task's delay.
 func (e *Entry) Run(ctx context.Context, arguments []byte) (json.RawMessage, error) {
 	i := e.prepare()
 	if err := decodeJSON(arguments, i.visit); err != nil {
@@ -120,7 +121,8 @@ func (e *Entry) Run(ctx context.Context, arguments []byte) (json.RawMessage, err
 	}
 	if err := i.run(as(ctx, e.Name())); err != nil {
 		if retry, ok := errors.AsType[*retryError](err); ok {
-			return nil, &retryError{cause: retry.cause, options: retry.options}
+			delay := In(retryDelay(e.spec, InfoFrom(ctx).Retries, rand.Float64()))
+			return nil, &retryError{cause: retry.cause, options: append([]Option{delay}, retry.options...)}
 		}
 		return nil, err
 	}
