@@ -26,7 +26,7 @@ func (t Task[A, R]) Map(ctx context.Context, args []A) (*Call[[]R], error) {
 		return nil, fmt.Errorf("task %s over %d elements: %w", t.def.spec.Name, len(args), err)
 	}
 	if err := client.publish(ctx, m); err != nil {
-		return nil, fmt.Errorf("sending task %s over %d elements to queue %q: %w", t.def.spec.Name, len(args), m.Queue, err)
+		return nil, fmt.Errorf("sending task %s over %d elements to %s: %w", t.def.spec.Name, len(args), m.destination(), err)
 	}
 	return &Call[[]R]{ID: m.ID, task: mapTask, client: client, result: func(v codec.Value, p *[]R) { codec.Slice(v, p, t.def.result) }}, nil
 }

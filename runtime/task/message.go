@@ -1,6 +1,9 @@
 package task
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Message is a task message on its way to or from a broker. Its Headers and
 // Body are Celery's message protocol 2 (docs/wire.md); the other fields are
@@ -46,4 +49,12 @@ type Message struct {
 
 	// immediate: only a worker with a free slot may have it.
 	immediate bool
+}
+
+// destination says for people where the message goes.
+func (m *Message) destination() string {
+	if m.Exchange != "" {
+		return fmt.Sprintf("exchange %q with routing key %q", m.Exchange, m.RoutingKey)
+	}
+	return fmt.Sprintf("queue %q", m.Queue)
 }

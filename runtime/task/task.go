@@ -62,7 +62,7 @@ func (t Task[A, R]) Send(ctx context.Context, args *A) (*Call[R], error) {
 		return nil, err
 	}
 	if err := client.publish(ctx, m); err != nil {
-		return nil, fmt.Errorf("sending task %s to queue %q: %w", t.def.spec.Name, m.Queue, err)
+		return nil, fmt.Errorf("sending task %s to %s: %w", t.def.spec.Name, m.destination(), err)
 	}
 	return t.call(client, m), nil
 }

@@ -270,11 +270,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(err, consumer.Close())
 }
 
-// warnOfStrangers tells of queues to which no registered task is sent: perhaps a slip of the pen.
+// warnOfStrangers tells of queues to which no registered task is sent: perhaps a slip of the pen. A queue with
+// bindings is meant, and where the queue differs from call to call nobody can tell.
 func (w *Worker) warnOfStrangers() {
+	entries := w.executor.registry.Entries()
+	if slices.ContainsFunc(entries, func(e *Entry) bool { return perCall(e.Queue()) }) {
+		return
+	}
 	used := w.executor.registry.Queues()
 	for _, q := range w.config.Queues {
-		if !slices.Contains(used, q.Name) {
+		if !slices.Contains(used, q.Name) && len(q.Bindings) == 0 {
 			w.logger.Warn("no registered task has this queue; consuming from it all the same", "queue", q.Name, "queues of the tasks", strings.Join(used, ","))
 		}
 	}
