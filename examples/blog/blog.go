@@ -53,7 +53,7 @@ func (b *blog) run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w (-addr takes another address)", err)
 	}
-	defer listener.Close() // if the server has not done so
+	defer func() { _ = listener.Close() }() // if the server has not done so
 	s := settings.Settings{
 		Database: filepath.Join(b.data, "blog.db"), Site: siteURL(listener.Addr()),
 		AkismetURL: b.akismetURL, AkismetKey: b.akismetKey,
@@ -63,7 +63,7 @@ func (b *blog) run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		defer akismet.Close() // after the worker
+		defer func() { _ = akismet.Close() }() // after the worker
 		s.AkismetURL, s.AkismetKey = "http://"+akismet.Addr, akismettest.Key
 	}
 	return b.serve(ctx, listener, s)

@@ -329,6 +329,9 @@ func TestInterrupt(t *testing.T) {
 			url = line
 		}
 	}
+	if url == "" {
+		t.Fatalf("it has not started: %v\n%s", cmd.Wait(), log)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -27,10 +27,10 @@ func knownAuthor(w http.ResponseWriter, r *http.Request) string {
 	if known := author(r); known != "" {
 		return known
 	}
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // secure wherever the blog is
 		Name: authorCookie, Value: rand.Text(), Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.TLS != nil, // the example is served by plain HTTP on localhost
+		Secure: r.TLS != nil, // the example itself is served by plain HTTP, on localhost
 	}
 	http.SetCookie(w, cookie)
 	r.AddCookie(cookie)

@@ -44,7 +44,7 @@ func New(s *store.Store, outbox *tasks.Outbox, logger *slog.Logger) (*Site, erro
 	mux.HandleFunc("GET /posts/{slug}", site.post)
 	mux.HandleFunc("POST /posts/{slug}", site.addComment)
 	mux.HandleFunc("GET /posts/{slug}/verdicts", site.verdicts)
-	mux.Handle("GET "+assetPath+"{name}", http.HandlerFunc(serveAsset))
+	mux.HandleFunc("GET "+assetPath+"{name}", site.asset)
 	mux.HandleFunc("/", site.notFound)
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(http.HandlerFunc(site.foreign))

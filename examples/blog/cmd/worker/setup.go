@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/taskgen/taskgen/examples/blog/settings"
 	"github.com/taskgen/taskgen/examples/blog/store"
@@ -11,7 +12,7 @@ import (
 
 // setup makes what the tasks depend on and runs the worker until it is told to
 // stop. taskgen wrote it once; it is ours from then on.
-func setup(ctx context.Context, run worker.Run) error {
+func setup(ctx context.Context, run worker.Run) (err error) {
 	s, err := settings.FromEnvironment()
 	if err != nil {
 		return err
@@ -24,6 +25,6 @@ func setup(ctx context.Context, run worker.Run) error {
 	if err != nil {
 		return err
 	}
-	defer posts.Close()
+	defer func() { err = errors.Join(err, posts.Close()) }()
 	return run(ctx, tasks(&blog.Spam{Store: posts, Akismet: akismet, Site: s.Site}))
 }
