@@ -19,7 +19,8 @@ const _ = task.Generation1
 // It gets an id and fetches the comment, because a comment in the message would be as old as the
 // message. It may run twice for one comment, and changes nothing the second time.
 //
-// If Akismet is down it tries again for about half an hour. What is unchecked then comes again from the [Outbox].
+// If Akismet is down it tries again ten times, which takes up to half an hour. What is unchecked then comes again
+// from the [Outbox].
 //
 // Task "github.com/taskgen/taskgen/examples/blog/tasks.Spam.filter".
 var SpamFilter = SpamFilterTask{task.Define[SpamFilterArgs](task.Spec{
