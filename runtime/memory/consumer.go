@@ -101,7 +101,7 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 		}
 	}
 	if o.Dead != nil {
-		q := t.queue(out.queue)
+		q := t.queue(c.parkedIn(out.queue))
 		q.dead = append(q.dead, DeadMessage{DeadLetter: *o.Dead, Message: out.item.message})
 	}
 	if o.Result != nil {
@@ -112,6 +112,16 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 	}
 	t.changed.Broadcast()
 	return nil
+}
+
+// parkedIn is the queue whose dead letters those of a queue are: one that goes with its consumer has none.
+func (c *consumer) parkedIn(queue string) string {
+	for _, s := range c.config.Subscriptions {
+		if s.Queue == queue && s.Own && s.Heir != "" {
+			return s.Heir
+		}
+	}
+	return queue
 }
 
 // Stop ends deliveries.

@@ -116,6 +116,4 @@ func (t *Transport) disown(s task.Subscription) {
 	for _, delayed := range q.delayed {
 		t.put(delayed.message, s.Heir)
 	}
-	heir := t.queue(s.Heir)
-	heir.dead = append(heir.dead, q.dead...)
 }
