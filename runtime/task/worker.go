@@ -439,13 +439,14 @@ func (w *Worker) settle(r *request, outcome Outcome) bool {
 
 // drain ends the work. See Run.
 func (w *Worker) drain(cancelTasks context.CancelCauseFunc) error {
+	// First of all nothing starts any more, whatever a slot or the broker is about to bring.
+	unstarted, finished := w.held.close()
 	w.logger.Info("worker is draining", "worker", w.config.Name, "running", w.held.running(), "drain", w.config.Drain)
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	if err := w.consumer.Stop(ctx); err != nil {
 		w.logger.Warn("consuming could not be stopped in order", "error", err)
 	}
-	unstarted, finished := w.held.close()
 	var back sync.WaitGroup
 	for _, r := range unstarted {
 		back.Go(func() { w.settle(r, Outcome{Requeue: true}) })
