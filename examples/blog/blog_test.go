@@ -47,6 +47,10 @@ func newGate(t *testing.T) *gate {
 	g := &gate{pass: make(chan struct{})}
 	var akismet akismettest.Handler
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil { // also, only who has read it all is told that the worker is gone
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		if strings.HasSuffix(r.URL.Path, "/comment-check") {
 			select {
 			case <-g.pass:
@@ -88,8 +92,13 @@ func start(t *testing.T, worker, broker string, akismet *gate) string {
 	go func() { ended <- b.run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the blog did not stop well: %v", err)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the blog did not stop well: %v", err)
+			}
+		case <-time.After(drainTime + browserTime):
+			t.Error("the blog does not stop")
 		}
 	})
 	select {
@@ -98,8 +107,10 @@ func start(t *testing.T, worker, broker string, akismet *gate) string {
 	case err := <-ended:
 		ended <- nil
 		t.Fatalf("the blog did not start: %v", err)
-		return ""
+	case <-time.After(browserTime):
+		t.Fatal("the blog does not start")
 	}
+	return ""
 }
 
 // privateQueue names a queue for this test alone, and deletes it afterwards.
@@ -313,6 +324,7 @@ func TestInterrupt(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-addr", "127.0.0.1:0", "-data", t.TempDir())
 	cmd.Env = append(os.Environ(), asMain+"=1", "AKISMET_KEY=", "TASKGEN_BROKER=")
+	cmd.WaitDelay = 10 * time.Second // for a worker that has lost its parent
 	log := &signalled{text: "msg=ready", seen: make(chan struct{})}
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()

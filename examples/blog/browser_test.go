@@ -55,8 +55,15 @@ func startBrowser(t *testing.T) *browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("%s: %v", program, err)
+	started := make(chan error, 1)
+	go func() { started <- chromedp.Do(ctx) }() // a deadline on ctx would end the browser
+	select {
+	case err := <-started:
+		if err != nil {
+			t.Fatalf("%s: %v", program, err)
+		}
+	case <-time.After(browserTime):
+		t.Fatalf("%s does not start", program)
 	}
 	return &browser{ctx}
 }
