@@ -41,7 +41,7 @@ func (w *workerCommand) look(diagnostics *diag.List) error {
 		}
 		w.declare(fset, file)
 	}
-	for _, name := range []string{"main", "tasks"} {
+	for _, name := range []string{"main", "registry"} {
 		if pos, ok := w.taken[name]; ok {
 			diagnostics.Errorf(pos, "%s is declared here and in the worker's generated %s: rename it", name, mainName)
 		}

@@ -63,7 +63,7 @@ func (w *workerCommand) render(out *Output, config Config) error {
 
 func (w *workerCommand) page(config Config) *page {
 	scope := names.New()
-	scope.Take("main", "tasks", "setup")
+	scope.Take("main", "registry", "setup")
 	for name := range w.taken {
 		scope.Take(name)
 	}

@@ -1,7 +1,7 @@
 // Package worker is the command line of a worker, which a generated main calls:
 //
 //	func main() {
-//		worker.Main(tasks(nil), setup)
+//		worker.Main(registry(nil), setup)
 //	}
 //
 // `worker` runs the tasks until SIGTERM or SIGINT, `worker -h` tells the rest.

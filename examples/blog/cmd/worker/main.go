@@ -9,19 +9,19 @@ package main
 //go:generate go tool taskgen worker -o . ../../...
 
 import (
-	tasks2 "github.com/taskgen/taskgen/examples/blog/tasks"
+	"github.com/taskgen/taskgen/examples/blog/tasks"
 	"github.com/taskgen/taskgen/runtime/task"
 	"github.com/taskgen/taskgen/runtime/worker"
 )
 
 func main() {
-	worker.Main(tasks(nil), setup)
+	worker.Main(registry(nil), setup)
 }
 
-// tasks is every task that this command runs. The parameters are what the tasks
+// registry has every task that this command runs. The parameters are what the tasks
 // depend on, see func setup; a registry that only lists the tasks does without.
-func tasks(tasks2Spam *tasks2.Spam) *task.Registry {
+func registry(tasksSpam *tasks.Spam) *task.Registry {
 	r := task.NewRegistry()
-	tasks2.RegisterTasks(r, tasks2Spam)
+	tasks.RegisterTasks(r, tasksSpam)
 	return r
 }

@@ -26,5 +26,5 @@ func setup(ctx context.Context, run worker.Run) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, posts.Close()) }()
-	return run(ctx, tasks(&blog.Spam{Store: posts, Akismet: akismet, Site: s.Site}))
+	return run(ctx, registry(&blog.Spam{Store: posts, Akismet: akismet, Site: s.Site}))
 }

@@ -15,12 +15,12 @@ import (
 )
 
 func main() {
-	worker.Main(tasks(nil), setup)
+	worker.Main(registry(nil), setup)
 }
 
-// tasks is every task that this command runs. The parameters are what the tasks
+// registry has every task that this command runs. The parameters are what the tasks
 // depend on, see func setup; a registry that only lists the tasks does without.
-func tasks(usersMailer *users.Mailer) *task.Registry {
+func registry(usersMailer *users.Mailer) *task.Registry {
 	r := task.NewRegistry()
 	users.RegisterTasks(r, usersMailer)
 	return r

@@ -11,5 +11,5 @@ import (
 // stop. taskgen wrote it once; it is ours from then on.
 func setup(ctx context.Context, run worker.Run) error {
 	mailer := &users.Mailer{From: "hello@example.com"}
-	return run(ctx, tasks(mailer))
+	return run(ctx, registry(mailer))
 }
