@@ -140,6 +140,10 @@ func (p *program) work(ctx context.Context, url string, f *runFlags) error {
 	err = withClient(ctx, url, func(ctx context.Context, t task.Transport) error {
 		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http})
 	})
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
+		return nil
+	}
 	if err == nil || log.forPeople {
 		return err
 	}
