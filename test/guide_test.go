@@ -19,9 +19,14 @@ func TestGuide(t *testing.T) {
 	}
 	functions, suite := declaredTests(t)
 	named := map[string]bool{}
+	inTable := false
 	for number, line := range strings.Split(string(page), "\n") {
 		cells := strings.Split(line, " | ")
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") || strings.HasPrefix(line, "| in Celery") {
+		if strings.HasPrefix(line, "| in Celery") || line == "" {
+			inTable = line != ""
+			continue
+		}
+		if !inTable || strings.HasPrefix(line, "| ---") {
 			continue
 		}
 		if len(cells) != 4 {
