@@ -79,6 +79,7 @@ func Packages(ctx context.Context, config Config) (*Result, error) {
 	}
 	slices.SortFunc(r.Packages, func(a, b *model.Package) int { return cmp.Compare(a.Path, b.Path) })
 	r.unique()
+	r.exchanges()
 	r.Packages = slices.DeleteFunc(r.Packages, func(p *model.Package) bool {
 		c := r.checked[p]
 		return c != nil && (c.incomplete || c.diags.HasErrors())
@@ -175,6 +176,28 @@ func (r *Result) unique() {
 				continue
 			}
 			first[t.Name] = t
+		}
+	}
+}
+
+// exchanges reports exchanges of two types.
+func (r *Result) exchanges() {
+	first := map[string]*model.Task{}
+	for _, p := range r.Packages {
+		for _, t := range p.Tasks {
+			if t.Options.Exchange == "" {
+				continue
+			}
+			other := first[t.Options.Exchange]
+			if other == nil {
+				first[t.Options.Exchange] = t
+				continue
+			}
+			is, was := cmp.Or(t.Options.ExchangeType, "direct"), cmp.Or(other.Options.ExchangeType, "direct")
+			if is != was {
+				r.Diagnostics.Errorf(t.Pos, "task %s: exchange %q is %s here, and can have one type only: give both tasks the same //task:exchange_type, or one of them another exchange", t.Func, t.Options.Exchange, is).
+					Relatef(other.Pos, "for task %s it is %s", other.Func, was)
+			}
 		}
 	}
 }

@@ -202,7 +202,7 @@ var table = []Key{
 	},
 	{
 		Name: "immediate", Target: OnBoth,
-		Doc:   "The call fails with task.ErrNoWorker unless a worker with a free slot takes it now. Such a call can't be delayed, and goes through no exchange. Default: it waits in the queue.",
+		Doc:   "The call fails with task.ErrNoWorker unless a worker with a free slot takes it now, for which the call waits at most a second. Such a call can't be delayed, and goes through no exchange. Default: it waits in the queue.",
 		apply: func(o *model.Options, _ string) error { o.Immediate = true; return nil },
 	},
 	{

@@ -33,6 +33,7 @@ var words = []Word{
 	{Name: "eta", Instead: fmt.Sprintf(ofCall, "task.At(tomorrow)")},
 	{Name: "reject_on_worker_lost", Instead: "a task that loses its worker runs again, unless it says //task:acks early"},
 	{Name: "request", Instead: itself},
+	{Name: "result_expires", Instead: "how long results are kept is the worker's setting: worker -result-ttl 24h"},
 	{Name: "retry_backoff_max", Instead: "the delay doubles up to 10 minutes"},
 	{Name: "retry_kwargs", Key: "max_retries", Instead: "the delay is //task:default_retry_delay"},
 	{Name: "send_error_emails", Key: "disable_error_emails", Instead: "without it, failures send mail"},

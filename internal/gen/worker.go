@@ -68,7 +68,8 @@ type workerCommand struct {
 	packages        []*registration
 	// taken are the identifiers that the directory declares outside of main.go.
 	taken map[string]token.Position
-	setup bool // a func setup is among them
+	// setup and register are among them, as functions.
+	setup, register bool
 }
 
 // locate finds the module that the command is in.

@@ -61,6 +61,7 @@ func (w *workerCommand) declare(fset *token.FileSet, file *ast.File) {
 			if decl.Recv == nil {
 				take(decl.Name)
 				w.setup = w.setup || decl.Name.Name == "setup"
+				w.register = w.register || decl.Name.Name == "register"
 			}
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {

@@ -29,7 +29,7 @@ type page struct {
 	Imports, SetupImports          []string
 	ContextPkg, TaskPkg, WorkerPkg string
 	Registry, Ctx, Run             string
-	Setup                          bool
+	Setup, More                    bool
 	Nils                           string
 	Packages                       []*pagePackage
 	Structs                        []*pageStruct
@@ -72,6 +72,7 @@ func (w *workerCommand) page(config Config) *page {
 		Command:  path.Base(w.path),
 		Generate: w.generate(config),
 		Setup:    w.setup || w.hasStructs(),
+		More:     w.register,
 	}
 	use := func(importPath, name string) (string, string) {
 		fresh := scope.Fresh(name)

@@ -23,7 +23,8 @@ type answer struct {
 // is believed with any status code, a success only with one of success.
 func readAnswer(code int, body []byte) (json.RawMessage, error) {
 	var a answer
-	if err := json.Unmarshal(body, &a); err == nil {
+	err := json.Unmarshal(body, &a)
+	if err == nil {
 		switch {
 		case a.Status == "failure":
 			return nil, errors.New(cut(a.reason(), maxReason))
@@ -34,8 +35,12 @@ func readAnswer(code int, body []byte) (json.RawMessage, error) {
 			return a.Retval, nil
 		}
 	}
-	return nil, fmt.Errorf(`status %s and an answer that is neither {"status": "success", "retval": …} nor {"status": "failure", "reason": …}: %q`,
-		strings.TrimSpace(fmt.Sprint(code, " ", http.StatusText(code))), cut(string(body), maxExcerpt))
+	why := ""
+	if err != nil {
+		why = " (" + err.Error() + ")"
+	}
+	return nil, fmt.Errorf(`status %s and an answer that is neither {"status": "success", "retval": …} nor {"status": "failure", "reason": …}%s: %q`,
+		strings.TrimSpace(fmt.Sprint(code, " ", http.StatusText(code))), why, cut(string(body), maxExcerpt))
 }
 
 // reason is why the service failed, for people.

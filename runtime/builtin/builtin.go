@@ -16,8 +16,8 @@ import (
 )
 
 // Register adds the built-in tasks to those of a worker, but for names that r has already. What
-// [ByNameRun] and [ByNameRunAll] can run is what r has when they run. h is for [HTTPCall], which is
-// left out if h is nil or allows no hosts. The error is a mistake in h.
+// [ByNameRun] and [ByNameRunAll] can run is what r has when they run. h is for [HTTPCall], which
+// refuses everything if h is nil or allows no hosts. The error is a mistake in h.
 func Register(r *task.Registry, h *HTTP) error {
 	if h == nil {
 		h = new(HTTP)
@@ -28,9 +28,7 @@ func Register(r *task.Registry, h *HTTP) error {
 	all := task.NewRegistry()
 	RegisterTasks(all, &ByName{registry: r}, h)
 	for _, e := range all.Entries() {
-		if e.Name() != HTTPCall.Name() || len(h.AllowedHosts) > 0 {
-			r.AddBuiltIn(e)
-		}
+		r.AddBuiltIn(e)
 	}
 	return all.Err()
 }

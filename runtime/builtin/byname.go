@@ -45,10 +45,10 @@ func (b *ByName) runAll(ctx context.Context, task string, items []json.RawMessag
 	results := make([]json.RawMessage, len(items))
 	for i, item := range items {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("stopped before item %d of %d: %w", i, len(items), context.Cause(ctx))
+			return nil, fmt.Errorf("stopped before item %d of %d: %w", i+1, len(items), context.Cause(ctx))
 		}
 		if results[i], err = runItem(ctx, e, item); err != nil {
-			return nil, fmt.Errorf("item %d of %d: %w", i, len(items), err)
+			return nil, fmt.Errorf("item %d of %d: %w", i+1, len(items), err)
 		}
 	}
 	return results, nil

@@ -36,7 +36,7 @@ const (
 type HTTP struct {
 	// AllowedHosts are the hosts that may be asked: "api.example.com" at the port of http or https,
 	// "api.example.com:8080" at that one, "*.example.com" for all names below a domain, but not
-	// the domain itself. Without any the worker does not have the task.
+	// the domain itself. Without any, every call is refused.
 	AllowedHosts []string
 	// AllowPrivate lets hosts on the list have addresses that are not of the public internet: private
 	// ones, that of the machine itself, those of a cloud's metadata service. Not allowed by default.
@@ -157,6 +157,9 @@ func (h *HTTP) check(u *url.URL) error {
 		if p.allows(u) {
 			return nil
 		}
+	}
+	if len(h.hosts) == 0 {
+		return errors.New("this worker may ask no host: start it with -http-allow HOSTS")
 	}
 	return fmt.Errorf("host %q is not on the worker's list of allowed hosts (-http-allow)", u.Host)
 }

@@ -16,6 +16,8 @@ type Call[R any] struct {
 	client  *Client
 	result  func(codec.Value, *R)
 	ignored bool
+	// destination says for people where it was sent.
+	destination string
 }
 
 // Get waits for the task to end and returns its result, or the error it ended

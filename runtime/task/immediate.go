@@ -73,9 +73,10 @@ func (c *Client) publish(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	m.Queue, m.Existing, m.Mandatory = g.Queue, true, true
-	m.Headers[slotHeader] = g.Slot
-	if err := c.transport.Publish(ctx, m); !errors.Is(err, ErrUnroutable) {
+	kept := *m // the caller's goes on naming the queue that it was for
+	kept.Queue, kept.Existing, kept.Mandatory = g.Queue, true, true
+	kept.Headers[slotHeader] = g.Slot
+	if err := c.transport.Publish(ctx, &kept); !errors.Is(err, ErrUnroutable) {
 		return err
 	}
 	return fmt.Errorf("%w: the one that had kept a slot has gone", ErrNoWorker)

@@ -32,7 +32,7 @@ type callOptions struct {
 	err           error
 }
 
-// In delays the task: the broker holds it for d (Celery's countdown). For a
+// In delays the task: the broker holds it for d (Celery's countdown); 0 and less is no delay. For a
 // retry, it replaces the default delay.
 func In(d time.Duration) Option {
 	return func(o *callOptions) { o.countdown, o.eta = &d, time.Time{} }
@@ -85,14 +85,28 @@ func Priority(p int) Option {
 }
 
 // Expires lets the task be revoked if it has not started d from now.
-func Expires(d time.Duration) Option { return func(o *callOptions) { o.expires = time.Now().Add(d) } }
+func Expires(d time.Duration) Option {
+	return func(o *callOptions) {
+		if d <= 0 {
+			o.err = fmt.Errorf("task.Expires(%s): want a time above 0s", d)
+		}
+		o.expires = time.Now().Add(d)
+	}
+}
 
 // ExpiresAt lets the task be revoked if it has not started at t.
 func ExpiresAt(t time.Time) Option { return func(o *callOptions) { o.expires = t } }
 
 // Timeout ends the context of each run of this call after d, if the task's own
 // timeout does not end it before.
-func Timeout(d time.Duration) Option { return func(o *callOptions) { o.timeout = d } }
+func Timeout(d time.Duration) Option {
+	return func(o *callOptions) {
+		if d <= 0 {
+			o.err = fmt.Errorf("task.Timeout(%s): want a time above 0s", d)
+		}
+		o.timeout = d
+	}
+}
 
 // UseSerializer encodes the arguments of this call with another serializer.
 func UseSerializer(name string) Option { return func(o *callOptions) { o.serializer = name } }

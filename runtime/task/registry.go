@@ -76,7 +76,21 @@ func (r *Registry) add(e *Entry) {
 			r.problem = errors.Join(r.problem, fmt.Errorf("task %q: %w", e.spec.Name, h.problem))
 		}
 	}
+	if e.spec.Exchange != "" {
+		b := Binding{Exchange: e.spec.Exchange, Type: e.spec.ExchangeType}
+		r.problem = errors.Join(r.problem, r.checkExchange(b, "task "+e.spec.Name))
+	}
 	r.entries[e.spec.Name] = e
+}
+
+// checkExchange refuses that whose gives an exchange another type than a task does.
+func (r *Registry) checkExchange(b Binding, whose string) error {
+	for _, e := range r.Entries() {
+		if e.spec.Exchange == b.Exchange && or(e.spec.ExchangeType, Direct) != or(b.Type, Direct) {
+			return fmt.Errorf("exchange %q is %s for task %s and %s for %s: it can have one type only", b.Exchange, or(e.spec.ExchangeType, Direct), e.Name(), or(b.Type, Direct), whose)
+		}
+	}
+	return nil
 }
 
 // Entry is one registered task, without its types.
@@ -137,6 +151,8 @@ func (e *Entry) CallByID(ctx context.Context, id string) (UntypedCall, error) {
 // UntypedCall is a [Call] whose result is JSON text.
 type UntypedCall struct {
 	ID string
+	// Destination is the queue, or exchange and routing key, that it was sent to, for people. "" for a call by id.
+	Destination string
 	// Get waits for the result, as Call.Get does.
 	Get func(ctx context.Context) ([]byte, error)
 	// Status asks for the state, as Call.Status does.
@@ -250,7 +266,7 @@ func decodeJSON(arguments []byte, visit func(codec.Fields)) error {
 // untyped returns the call with its result as JSON.
 func (c *Call[R]) untyped() UntypedCall {
 	return UntypedCall{
-		ID: c.ID,
+		ID: c.ID, Destination: c.destination,
 		Get: func(ctx context.Context) ([]byte, error) {
 			value, err := c.Get(ctx)
 			if err != nil {

@@ -13,7 +13,7 @@ import (
 type Stats struct {
 	Worker  string    `json:"worker"`
 	Started time.Time `json:"started"`
-	// Running is how many tasks run now.
+	// Running is how many tasks run now, besides the one that asks by StatsFrom.
 	Running int `json:"running"`
 	// Tasks that have run, sorted by name.
 	Tasks []TaskStats `json:"tasks"`
@@ -141,8 +141,11 @@ func (w *Worker) Stats() Stats {
 
 // StatsFrom returns the statistics of the worker that runs the task; the zero Stats outside of one.
 func StatsFrom(ctx context.Context) Stats {
-	if run := runningFrom(ctx); run != nil && run.stats != nil {
-		return run.stats()
+	run := runningFrom(ctx)
+	if run == nil || run.stats == nil {
+		return Stats{}
 	}
-	return Stats{}
+	stats := run.stats()
+	stats.Running--
+	return stats
 }

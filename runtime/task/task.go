@@ -131,7 +131,7 @@ func (t Task[A, R]) message(ctx context.Context, client *Client, args *A) (*Mess
 
 func (t Task[A, R]) call(client *Client, m *Message) *Call[R] {
 	ignored, _ := m.Headers["ignore_result"].(bool)
-	return &Call[R]{ID: m.ID, task: m.Task, client: client, result: t.def.result, ignored: ignored}
+	return &Call[R]{ID: m.ID, task: m.Task, client: client, result: t.def.result, ignored: ignored, destination: m.destination()}
 }
 
 // BatchError says which elements of a DelayMany were not sent.

@@ -153,6 +153,9 @@ func expandRoutingKey(key string, visit func(codec.Fields)) (string, error) {
 		if !ok {
 			return "", fmt.Errorf("routing key %q: {%s} is not an argument with a text, a number or a boolean", key, name)
 		}
+		if value == "" {
+			return "", fmt.Errorf("routing key %q: the argument %s is empty", key, name)
+		}
 		out.WriteString(value)
 		rest = tail
 	}

@@ -173,6 +173,11 @@ func (c *WorkerConfig) complete(r *Registry) error {
 		if q.Concurrency < 0 || q.Prefetch < 0 {
 			return fmt.Errorf("task.WorkerConfig: queue %q: no number may be negative", q.Name)
 		}
+		for _, b := range q.Bindings {
+			if err := r.checkExchange(b, "the binding of queue "+q.Name); err != nil {
+				return fmt.Errorf("task.WorkerConfig: %w", err)
+			}
+		}
 		if seen[q.Name] {
 			return fmt.Errorf("task.WorkerConfig: queue %q is given twice", q.Name)
 		}

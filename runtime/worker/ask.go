@@ -19,7 +19,7 @@ type askFlags struct {
 }
 
 func (f *askFlags) register(flags *pflag.FlagSet) {
-	flags.StringVarP(&f.queue, "queue", "Q", "", "ask a worker that takes from `QUEUE` (default the first queue of the tasks)")
+	flags.StringVarP(&f.queue, "queue", "Q", "", "ask a worker that takes from `QUEUE` (default \"tasks\", or the first queue of the tasks)")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Second, "how long to wait for the answer")
 }
 

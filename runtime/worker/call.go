@@ -111,14 +111,14 @@ func (p *program) call(ctx context.Context, entry *task.Entry, arguments []byte,
 		_, err := fmt.Fprintln(p.stdout, call.ID)
 		return err
 	}
-	p.tellf("sent %s, id %s\n", entry.Name(), call.ID)
+	p.tellf("sent %s to %s, id %s\n", entry.Name(), call.Destination, call.ID)
 	result, err := call.Get(ctx)
 	switch {
 	case errors.Is(err, task.ErrNoResult):
 		p.tellf("not waiting: the task ignores its result\n")
 		return nil
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("%w: task %s waits or runs. Is a worker running for its queue?", context.Cause(ctx), call.ID)
+		return fmt.Errorf("%w: task %s waits or runs. Is a worker running for %s?", context.Cause(ctx), call.ID, call.Destination)
 	case err != nil:
 		return err
 	}

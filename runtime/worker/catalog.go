@@ -78,5 +78,12 @@ func (c *catalog) queues() []string {
 	return []string{task.DefaultQueue}
 }
 
-// queueFor is where a built-in task goes: the given queue, or the first one of the tasks.
-func (c *catalog) queueFor(given string) string { return cmp.Or(given, c.queues()[0]) }
+// queueFor is where a built-in task goes: the given queue, or the default one if tasks use it, or the first of
+// theirs by name.
+func (c *catalog) queueFor(given string) string {
+	queues := c.queues()
+	if given == "" && slices.Contains(queues, task.DefaultQueue) {
+		return task.DefaultQueue
+	}
+	return cmp.Or(given, queues[0])
+}

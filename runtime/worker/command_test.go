@@ -17,7 +17,7 @@ import (
 )
 
 const builtInListing = `
-built in, for any queue (call -queue); taskgen.http in workers with -http-allow:
+built in, for any queue (call -queue); taskgen.http asks only hosts of -http-allow:
 
 taskgen.delete_expired_results() int
     serializer=json
@@ -197,15 +197,18 @@ func TestCallAndResult(t *testing.T) {
 	url := "sqlite:" + t.TempDir()
 	start(t, nil, "-broker", url)
 	s := newShell(t)
-	sent := func(name string) string { return "sent example.com/app/" + name + ", id ID\n" }
+	sentTo := func(name, queue string) string {
+		return "sent example.com/app/" + name + " to queue \"" + queue + "\", id ID\n"
+	}
+	sent := func(name string) string { return sentTo(name, "tasks") }
 
 	s.want(0, "\"ada\"\n", sent("users.echo"), "call", "users.echo", `["ada", 1]`, "-broker", url)
 	s.want(0, "\"ada\"\n", sent("users.echo"), "-broker", url, "call", "example.com/app/users.echo", `{"number": 1, "text": "ada"}`)
 	s.stdin = strings.NewReader(`["from stdin", 9007199254740993]`)
 	s.want(0, "\"from stdin\"\n", sent("users.echo"), "-broker", url, "call", "echo", "-")
-	s.want(1, "", sent("users.fail")+"worker: task example.com/app/users.fail ID failed: OverdrawnError: no money\n", "-broker", url, "call", "fail", `["no money", 1]`)
+	s.want(1, "", sentTo("users.fail", "mail")+"worker: task example.com/app/users.fail ID failed: OverdrawnError: no money\n", "-broker", url, "call", "fail", `["no money", 1]`)
 	s.want(0, "", sent("users.quiet")+"not waiting: the task ignores its result\n", "-broker", url, "call", "quiet", `["", 0]`)
-	s.want(1, "", sent("users.echo")+"worker: gave up after 1s: task ID waits or runs. Is a worker running for its queue?\n",
+	s.want(1, "", sentTo("users.echo", "nobody")+"worker: gave up after 1s: task ID waits or runs. Is a worker running for queue \"nobody\"?\n",
 		"-broker", url, "call", "echo", `["", 0]`, "-queue", "nobody", "-timeout", "1s")
 	s.want(0, "\"later\"\n", sent("users.echo"), "-broker", url, "call", "echo", `["later", 0]`, "-in", "20ms")
 
@@ -378,7 +381,7 @@ func TestRunBanner(t *testing.T) {
     example.com/app/users.panic  tasks
     example.com/app/users.quiet  tasks  ignore_result
 
-  built in: taskgen.delete_expired_results, taskgen.map, taskgen.ping, taskgen.run, taskgen.stats
+  built in: taskgen.delete_expired_results, taskgen.http, taskgen.map, taskgen.ping, taskgen.run, taskgen.stats
 
 `
 	if diff := cmp.Diff(want, lines[3]); diff != "" || lines[1] != "  w1@box" || !strings.Contains(lines[2], runtime.Version()) {

@@ -141,7 +141,7 @@ func TestHTTPFlags(t *testing.T) {
 		code      int
 		out, told string
 	}{
-		{nil, 1, "", "no task \"taskgen.http\" is registered"},
+		{nil, 1, "", "start it with -http-allow"},
 		{[]string{"-http-allow", "example.com"}, 1, "", "not on the worker's list"},
 		{[]string{"-http-allow", "example.com, " + host}, 1, "", "no public address"},
 		{[]string{"-http-allow", "example.com", "-http-allow", host, "-http-private"}, 0, "\"hello ada\"\n", "sent taskgen.http"},
@@ -199,6 +199,6 @@ func TestCallImmediate(t *testing.T) {
 	start(t, func(s *shell) {
 		define(task.Spec{Name: "example.com/app/users.now", Immediate: true}).Handle(s.registry, nil)
 	}, "-broker", url)
-	s.want(0, "\"now\"\n", "sent example.com/app/users.echo, id ID\n", "-broker", url, "call", "-immediate", "echo", `["now", 0]`)
-	s.want(0, "\"pong\"\n", "sent taskgen.ping, id ID\n", "-broker", url, "call", "-immediate", "-queue", "tasks", "taskgen.ping")
+	s.want(0, "\"now\"\n", "sent example.com/app/users.echo to queue \"tasks\", id ID\n", "-broker", url, "call", "-immediate", "echo", `["now", 0]`)
+	s.want(0, "\"pong\"\n", "sent taskgen.ping to queue \"tasks\", id ID\n", "-broker", url, "call", "-immediate", "-queue", "tasks", "taskgen.ping")
 }

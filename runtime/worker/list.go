@@ -88,7 +88,7 @@ func listing(infos []taskInfo) string {
 		}
 	}
 	return cmp.Or(own.String(), "no tasks\n") +
-		"\nbuilt in, for any queue (call -queue); taskgen.http in workers with -http-allow:\n\n" + builtIn.String()
+		"\nbuilt in, for any queue (call -queue); taskgen.http asks only hosts of -http-allow:\n\n" + builtIn.String()
 }
 
 func (t *taskInfo) write(out *strings.Builder, options []string) {

@@ -65,7 +65,7 @@ func TestMail(t *testing.T) {
 	b := start(t, nil, "-broker", broker, "-hostname", "w1@box", "-mail", box.server, "-mail-to", "Ops <"+box.receiver+">, x@open.test", "-mail-from", "tasks@example.com")
 	s := newShell(t)
 	for range 3 {
-		s.want(1, "", "sent example.com/app/users.fail, id ID\nworker: task example.com/app/users.fail ID failed: OverdrawnError: no money\n",
+		s.want(1, "", "sent example.com/app/users.fail to queue \"mail\", id ID\nworker: task example.com/app/users.fail ID failed: OverdrawnError: no money\n",
 			"-broker", broker, "call", "users.fail", `["no money", 1]`)
 	}
 	box.await(1)

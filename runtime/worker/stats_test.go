@@ -90,14 +90,14 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// Without -queue a worker of the first queue of the tasks is asked. Nobody takes from it here.
+// Without -queue a worker of queue tasks is asked, if tasks use it. Nobody takes from it here.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url, "-Q", "tasks")
+	start(t, nil, "-broker", url, "-Q", "mail")
 	s := newShell(t)
 	for _, command := range []string{"ping", "stats"} {
-		s.want(1, "", "worker: no worker that takes from queue \"mail\" has answered within 100ms: none runs, or all are busy\n",
+		s.want(1, "", "worker: no worker that takes from queue \"tasks\" has answered within 100ms: none runs, or all are busy\n",
 			"-broker", url, command, "-timeout", "100ms")
 	}
 }
@@ -113,7 +113,7 @@ func TestCallBuiltIn(t *testing.T) {
 			{"run", `["example.com/app/users.echo", ["ada", 1]]`, `"ada"`},
 			{"map", `{"task": "example.com/app/users.echo", "items": [["a", 1], {"number": 2, "text": "b"}]}`, `["a","b"]`},
 		} {
-			s.want(0, test[2]+"\n", "sent taskgen."+test[0]+", id ID\n", "-broker", url, "call", "-Q", queue, "taskgen."+test[0], test[1])
+			s.want(0, test[2]+"\n", "sent taskgen."+test[0]+" to queue \""+queue+"\", id ID\n", "-broker", url, "call", "-Q", queue, "taskgen."+test[0], test[1])
 		}
 	})
 }
@@ -122,8 +122,8 @@ func TestCallBuiltIn(t *testing.T) {
 func TestCallBuiltInByDefault(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url, "-Q", "mail")
-	newShell(t).want(0, "\"pong\"\n", "sent taskgen.ping, id ID\n", "-broker", url, "call", "ping")
+	start(t, nil, "-broker", url, "-Q", "tasks")
+	newShell(t).want(0, "\"pong\"\n", "sent taskgen.ping to queue \"tasks\", id ID\n", "-broker", url, "call", "ping")
 }
 
 // Built-in tasks leave the queues alone: a worker takes from those of the user's tasks.
