@@ -2,10 +2,14 @@ package tasktest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +26,8 @@ var exchangeTests = map[string]func(*testing.T, *world){
 	"a sender's binding keeps messages for workers":      testBind,
 	"without a binding the queue gets nothing":           testUnbound,
 	"an exchange keeps its type":                         testKeepsType,
+	"a message names another type than its exchange has": testMistyped,
+	"a binding names another type than its exchange has": testMistypedBinding,
 	"a batch of messages that are taken and that aren't": testMixedBatch,
 	"delayed through exchanges":                          testDelayedThroughExchanges,
 	"bindings survive consumers":                         testBindingsStay,
@@ -225,6 +231,92 @@ func testKeepsType(_ *testing.T, w *world) {
 	w.unroutable(transport.Publish(w.ctx, w.through(x, task.Topic, "a.b", "")))
 	w.unroutable(w.open().Publish(w.ctx, w.through(x, task.Fanout, "a.b", "")))
 	in.want("literally too")
+}
+
+func testMistyped(_ *testing.T, w *world) {
+	for _, actual := range kinds {
+		x := w.exchange(actual)
+		w.subscribe(w.open(), task.Subscription{Bindings: []task.Binding{{Exchange: x, Type: actual, RoutingKey: "bound", Task: "conformance.bound"}}})
+		if actual == task.Fanout {
+			continue // takes everything
+		}
+		for _, named := range append(kinds, "") {
+			err := w.open().Publish(w.ctx, w.through(x, named, "some.key", "lost"))
+			w.unroutable(err, x, actual, "some.key")
+			said := cmp.Or(named, task.Direct)
+			first := fmt.Sprintf("%v: exchange %q is %s here, the task says %s", task.ErrUnroutable, x, actual, said)
+			if got := strings.Contains(err.Error(), first); got == (actual == said) {
+				w.Errorf("the exchange is %s, the message says %q: %v", actual, named, err)
+			}
+		}
+	}
+}
+
+func testMistypedBinding(t *testing.T, w *world) {
+	transport, x := w.open(), w.exchange("x")
+	other := w.named("other")
+	w.subscribe(transport, task.Subscription{Bindings: []task.Binding{{Exchange: x, RoutingKey: "key"}}})
+	log := &records{}
+	deliveries := make(chan *task.Delivery, 1)
+	c, err := transport.Consume(task.ConsumeConfig{
+		Worker: "conformance@test", Logger: slog.New(log),
+		Deliver: func(d *task.Delivery) { deliveries <- d },
+		Subscriptions: []task.Subscription{
+			{Queue: w.queue, Prefetch: 1, Bindings: []task.Binding{{Exchange: x, Type: task.Direct, RoutingKey: "key"}, {Exchange: x}}},
+			{Queue: other, Prefetch: 1, Bindings: []task.Binding{
+				{Exchange: x, Type: task.Topic, RoutingKey: "a.*"}, {Exchange: x, Type: task.Topic, RoutingKey: "b.*"},
+			}},
+		},
+	})
+	w.check(err)
+	w.Cleanup(func() { c.Close() })
+	w.eventually("the consumer is ready, for other bindings work", c.Ready)
+	if errs := log.errors(); len(errs) != 1 {
+		t.Errorf("logged %d errors, want 1 for both bindings of the queue: %q", len(errs), errs)
+	} else {
+		for _, part := range []string{x, other, task.Direct, task.Topic, "delete the exchange", "give the binding"} {
+			if !strings.Contains(errs[0], part) {
+				t.Errorf("the log does not say %q: %s", part, errs[0])
+			}
+		}
+	}
+	m := w.message("works")
+	m.Queue = other
+	w.check(transport.Publish(w.ctx, m))
+	select {
+	case d := <-deliveries:
+		w.check(c.Settle(w.ctx, d, task.Outcome{}))
+	case <-w.ctx.Done():
+		t.Error("nothing was delivered")
+	}
+}
+
+// records keeps the errors of a log.
+type records struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (*records) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (r *records) WithAttrs([]slog.Attr) slog.Handler             { return r }
+func (r *records) WithGroup(string) slog.Handler                  { return r }
+
+func (r *records) Handle(_ context.Context, record slog.Record) error {
+	text := record.Message
+	record.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.texts = append(r.texts, text)
+	return nil
+}
+
+func (r *records) errors() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.texts)
 }
 
 func testMixedBatch(t *testing.T, w *world) {

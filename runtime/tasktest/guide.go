@@ -3,9 +3,12 @@ package tasktest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/taskgen/taskgen/runtime/builtin"
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -45,6 +49,8 @@ var guideTests = map[string]func(*testing.T, *world){
 	"missing and extra arguments":             testArgumentsDiffer,
 	"a task too small to send is told of":     testGranularity,
 	"results expire":                          testResultExpires,
+	"built-in tasks":                          testBuiltIn,
+	"a list in one message":                   testMap,
 }
 
 // handler answers the arguments' text.
@@ -582,6 +588,77 @@ func testResultExpires(t *testing.T, w *world) {
 		w.check(err)
 		return status.State == task.Pending
 	})
+}
+
+// startBuiltIn starts a worker that has the built-in tasks besides echo, and returns a client's context.
+func (w *world) startBuiltIn(echo suiteTask, h *builtin.HTTP) context.Context {
+	r := task.NewRegistry()
+	echo.Handle(r, flakyEcho)
+	w.check(builtin.Register(r, h))
+	w.run(r, task.WorkerConfig{})
+	return w.client()
+}
+
+// flakyEcho answers its text, and fails if it is "fail".
+func flakyEcho(_ context.Context, a *Args) (string, error) {
+	if a.Text == "fail" {
+		return "", errors.New("failed")
+	}
+	return a.Text, nil
+}
+
+func testBuiltIn(t *testing.T, w *world) {
+	service := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		_, _ = fmt.Fprintf(out, `{"status": "success", "retval": %q}`, in.Method+" "+in.FormValue("x"))
+	}))
+	t.Cleanup(service.Close)
+	echo := w.define("echo")
+	ctx := w.startBuiltIn(echo, &builtin.HTTP{AllowedHosts: []string{strings.TrimPrefix(service.URL, "http://")}, AllowPrivate: true})
+	here := task.Queue(w.queue)
+
+	ping, err := builtin.Ping.With(here).Delay(ctx)
+	w.check(err)
+	if got, err := ping.Get(ctx); got != "pong" {
+		t.Errorf("ping: %q, %v", got, err)
+	}
+	run, err := builtin.ByNameRun.With(here).Delay(ctx, echo.Name(), json.RawMessage(`["by name", 1, []]`))
+	w.check(err)
+	if got, err := run.Get(ctx); string(got) != `"by name"` {
+		t.Errorf("run: %s, %v", got, err)
+	}
+	for _, method := range []string{"GET", "POST"} {
+		call, err := builtin.HTTPCall.With(here).Delay(ctx, method, service.URL, json.RawMessage(`{"x": 7}`))
+		w.check(err)
+		if got, err := call.Get(ctx); string(got) != `"`+method+` 7"` {
+			t.Errorf("http: %s, %v", got, err)
+		}
+	}
+	deleted, err := builtin.DeleteExpiredResults.With(here).Delay(ctx)
+	w.check(err)
+	if got, err := deleted.Get(ctx); got != 0 || err != nil {
+		t.Errorf("delete expired results: %d, %v", got, err)
+	}
+	stats, err := builtin.Stats.With(here).Delay(ctx)
+	w.check(err)
+	if got, err := stats.Get(ctx); len(got.Tasks) == 0 {
+		t.Errorf("stats: %+v, %v", got, err)
+	}
+}
+
+func testMap(t *testing.T, w *world) {
+	echo := w.define("echo")
+	ctx := w.startBuiltIn(echo, nil)
+	call, err := echo.Map(ctx, []Args{{Text: "a"}, {Text: "b"}, {Text: "c"}})
+	w.check(err)
+	got, err := call.Get(ctx)
+	if diff := cmp.Diff([]string{"a", "b", "c"}, got); diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	call, err = echo.Map(ctx, []Args{{Text: "a"}, {Text: "fail"}})
+	w.check(err)
+	if _, err := call.Get(ctx); err == nil || !strings.Contains(err.Error(), "item 2 of 2: failed") {
+		t.Errorf("an element that fails: %v", err)
+	}
 }
 
 // syncBuffer is a log that several goroutines write.
