@@ -39,8 +39,12 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 		return nil, task.ErrClosed
 	}
 	c := &consumer{transport: t, config: config, unsettled: map[uint64]*outside{}, held: map[string]int{}}
-	if err := t.declareAll(config.Subscriptions); err != nil {
+	mismatches, err := t.declareAll(config.Subscriptions)
+	if err != nil {
 		return nil, err
+	}
+	if config.Logger != nil {
+		mismatches.Log(config.Logger)
 	}
 	for _, s := range config.Subscriptions {
 		c.running.Go(func() { c.deliver(s) })

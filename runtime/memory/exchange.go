@@ -63,7 +63,7 @@ func (t *Transport) route(m *task.Message) ([]string, error) {
 		}
 	}
 	if len(queues) == 0 && m.Mandatory {
-		return nil, fmt.Errorf("task %s (%s) is not queued: %w: exchange %q (%s) leads nowhere for routing key %q", m.ID, m.Task, task.ErrUnroutable, m.Exchange, x.kind, m.RoutingKey)
+		return nil, fmt.Errorf("task %s (%s) is not queued: %w", m.ID, m.Task, routing.Unroutable(b, x.kind))
 	}
 	return queues, nil
 }
@@ -79,19 +79,21 @@ func (t *Transport) straight(m *task.Message) ([]string, error) {
 	return []string{m.Queue}, nil
 }
 
-// declareAll makes the queues of the subscriptions, and what leads to them.
-func (t *Transport) declareAll(subscriptions []task.Subscription) error {
+// declareAll makes the queues of the subscriptions, and what leads to them. It returns the bindings
+// that take an exchange for another than it is.
+func (t *Transport) declareAll(subscriptions []task.Subscription) (mismatches routing.Mismatches, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range subscriptions {
 		t.queue(s.Queue)
 		for _, b := range s.Bindings {
 			if err := t.declare(b, s.Queue); err != nil {
-				return fmt.Errorf("memory: subscription to queue %q: %w", s.Queue, err)
+				return nil, fmt.Errorf("memory: subscription to queue %q: %w", s.Queue, err)
 			}
+			mismatches.Compare(s.Queue, b, t.exchanges[b.Exchange].kind)
 		}
 	}
-	return nil
+	return mismatches, nil
 }
 
 // disown ends a queue that belonged to one consumer: its heir gets what is in it. Locked.

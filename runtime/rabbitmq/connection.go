@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -158,6 +160,14 @@ func (c *connection) alive() bool {
 	default:
 		return true
 	}
+}
+
+// majorVersion is the broker's, 0 if it does not tell.
+func (c *connection) majorVersion() int {
+	version, _ := c.Properties["version"].(string)
+	major, _, _ := strings.Cut(version, ".")
+	n, _ := strconv.Atoi(major)
+	return n
 }
 
 // shut says goodbye to the broker and closes the connection, whatever state it is in.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -21,6 +23,7 @@ type consumeSession struct {
 	tags     []string
 	incoming []incoming
 	pumps    sync.WaitGroup
+	findings findings
 
 	mu        sync.Mutex
 	unsettled map[uint64]struct{} // delivery tags
@@ -31,6 +34,20 @@ type consumeSession struct {
 
 // errCancelled is the reason of a session that ends because the broker has cancelled a consumer.
 var errCancelled = errors.New("the broker has cancelled consumer")
+
+// findings are what a session has found at the broker that is not as the worker says, and can't be changed.
+type findings struct {
+	routing.Mismatches
+	flat []string // queues that are to know priorities, and don't
+}
+
+func (f *findings) log(log *slog.Logger) {
+	f.Mismatches.Log(log)
+	for _, queue := range f.flat {
+		log.Warn("priorities have no effect on a queue that was made without x-max-priority, which can't be changed: "+
+			"drain it and delete it, so that it is made anew, or use a queue of another name", "queue", queue)
+	}
+}
 
 // incoming are the deliveries of one queue.
 type incoming struct {

@@ -61,6 +61,7 @@ func (c *consumer) supervise() {
 		case err == nil:
 			refusals.inRow = 0
 			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
+			s.findings.log(c.log)
 			err = c.attend(s)
 			if c.ctx.Err() != nil {
 				c.bequeath(s)
@@ -137,7 +138,7 @@ func (c *consumer) declare(s *consumeSession) error {
 	t := topology{connection: s.connection}
 	defer t.close()
 	for _, sub := range c.config.Subscriptions {
-		if err := t.queue(sub.Queue, c.arguments(sub)); err != nil {
+		if err := c.declareQueue(&t, sub, &s.findings); err != nil {
 			return err
 		}
 		if sub.Heir != "" {
@@ -146,12 +147,26 @@ func (c *consumer) declare(s *consumeSession) error {
 			}
 		}
 		for _, b := range sub.Bindings {
-			if err := t.route(sub.Queue, b); err != nil {
+			kind, err := t.route(sub.Queue, b)
+			if err != nil {
 				return err
 			}
+			s.findings.Compare(sub.Queue, b, kind)
 		}
 	}
 	return nil
+}
+
+// declareQueue creates the queue of a subscription if it is missing.
+func (c *consumer) declareQueue(t *topology, sub task.Subscription, found *findings) error {
+	if !sub.Prioritized || sub.Own {
+		return t.queue(sub.Queue, c.arguments(sub))
+	}
+	flat, err := t.priorityQueue(sub.Queue)
+	if flat {
+		found.flat = append(found.flat, sub.Queue)
+	}
+	return err
 }
 
 // attend hands out the session's deliveries until it ends, and says why it did.

@@ -7,6 +7,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -135,7 +136,7 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 	case d.confirm.Acked() && !returned:
 		return false, nil
 	case returned:
-		return d.notTaken(d.unroutable())
+		return d.notTaken(d.unroutable(d.channel.session.exchangeType(d.Exchange)))
 	case !d.channel.IsClosed():
 		return d.notTaken(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}
@@ -156,9 +157,11 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 }
 
 // notTaken handles a message that the broker has surely not queued: perhaps its
-// queue was deleted after it was declared here, which is worth one more try.
+// queue was deleted after it was declared here, or its exchange, which had another type than the message
+// says, was made anew. That is worth one more try.
 func (d *dispatch) notTaken(err error) (again bool, _ error) {
-	if !d.creates() || d.redrawn {
+	mistyped := routing.Differs(d.channel.session.exchangeType(d.Exchange), d.ExchangeType)
+	if !d.creates() && !mistyped || d.redrawn {
 		if d.Existing {
 			d.channel.session.forget(d.publishing, d.sent)
 		}

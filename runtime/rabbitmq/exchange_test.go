@@ -52,6 +52,38 @@ func TestExchangeOfAnotherType(t *testing.T) {
 	}
 }
 
+// Who has followed the advice to delete the exchange is not told of its old type.
+func TestUnroutableAfterTheExchangeWasMadeAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	transport := w.open(w.url)
+	exchange := w.exchange("x")
+	w.check(w.admin.ExchangeDeclare(exchange, task.Direct, true, false, false, false, nil))
+	tell := func(want string) {
+		t.Helper()
+		err := transport.Publish(w.ctx, w.through(exchange, task.Topic, "a.b", "lost"))
+		if !errors.Is(err, task.ErrUnroutable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	tell("is direct here, the task says topic")
+	w.check(w.admin.ExchangeDelete(exchange, false, false))
+	w.check(w.admin.ExchangeDeclare(exchange, task.Topic, true, false, false, false, nil))
+	tell("(topic) leads nowhere")
+}
+
+// The broker's refusal is cut off after 255 bytes: then nobody knows the type, and nothing is said of it.
+func TestUnroutableThroughALongName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	exchange := w.exchange(strings.Repeat("x", 180))
+	w.check(w.admin.ExchangeDeclare(exchange, task.Direct, true, false, false, false, nil))
+	err := w.open(w.url).Publish(w.ctx, w.through(exchange, task.Topic, "a.b", "lost"))
+	if !errors.Is(err, task.ErrUnroutable) || !strings.Contains(err.Error(), "bind one") || strings.Contains(err.Error(), task.Direct) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An exchange with other properties than ours is taken as it is too, and so is the type of a plugin or of later.
 func TestExchangeWithOtherProperties(t *testing.T) {
 	t.Parallel()

@@ -139,11 +139,12 @@ func (p *publishing) wrap(err error) error {
 // mandatory says whether the broker is to return the message if no queue takes it.
 func (p *publishing) mandatory() bool { return p.Mandatory || p.Existing }
 
-// unroutable says why no queue took the message, and what to do.
-func (p *publishing) unroutable() error {
+// unroutable says why no queue took the message, and what to do. kind is the actual type of its
+// exchange, "" if that is not known.
+func (p *publishing) unroutable(kind string) error {
 	switch {
 	case p.Exchange != "":
-		return fmt.Errorf("%w: bind one, by a worker that has this binding (task.QueueConfig.Bindings) or at the broker", task.ErrUnroutable)
+		return routing.Unroutable(task.Binding{Exchange: p.Exchange, Type: p.ExchangeType, RoutingKey: p.RoutingKey}, kind)
 	case p.Existing:
 		return fmt.Errorf("%w: the consumer that the queue belongs to has gone", task.ErrUnroutable)
 	}

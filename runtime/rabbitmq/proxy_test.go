@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"net"
 	"net/url"
+	"regexp"
 	"sync"
 	"testing"
 )
@@ -20,6 +21,9 @@ type proxy struct {
 	conns    map[net.Conn]struct{}
 	hole     bool // nothing goes through, nobody is told
 	down     bool
+	// told is what one side says, pretends what arrives at the other.
+	told     *regexp.Regexp
+	pretends string
 }
 
 // newProxy starts a proxy to the broker of a URL.
@@ -89,6 +93,13 @@ func (p *proxy) cut() int {
 	return n / 2
 }
 
+// pretend replaces words on their way, which must not change their length.
+func (p *proxy) pretend(told, instead string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told, p.pretends = regexp.MustCompile(told), instead
+}
+
 func (p *proxy) setHole(hole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,9 +147,13 @@ func (p *proxy) copy(to, from net.Conn) {
 		for p.hole && !p.down {
 			p.moved.Wait()
 		}
+		out := buffer[:n]
+		if p.told != nil {
+			out = p.told.ReplaceAll(out, []byte(p.pretends))
+		}
 		p.mu.Unlock()
 		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if _, err := to.Write(out); err != nil {
 				return
 			}
 		}

@@ -20,6 +20,7 @@ type publishSession struct {
 	flights  map[need]*flight
 	gone     map[need]time.Time         // when it was noticed that what was there has gone
 	channels map[string]*publishChannel // by exchange
+	types    map[string]string          // of exchanges, as they were found
 
 	alarm struct {
 		sync.Mutex
@@ -34,6 +35,7 @@ func newPublishSession(conn *connection) *publishSession {
 		flights:    make(map[need]*flight),
 		gone:       make(map[need]time.Time),
 		channels:   make(map[string]*publishChannel),
+		types:      make(map[string]string),
 	}
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
 	go func() {
@@ -183,10 +185,13 @@ func (s *publishSession) create(n need) error {
 	case needConsumer:
 		return t.consumed(n.queue)
 	case needExchange:
-		_, err := t.exchange(n.Exchange, n.Type)
+		kind, err := t.exchange(n.Exchange, n.Type)
+		s.setType(n.Exchange, kind)
 		return err
 	case needRoute:
-		return t.route(n.queue, n.Binding)
+		kind, err := t.route(n.queue, n.Binding)
+		s.setType(n.Exchange, kind)
+		return err
 	case needLadder:
 		return declareLadder(&t)
 	default:
@@ -197,6 +202,19 @@ func (s *publishSession) create(n need) error {
 		}
 		return t.bind(n.queue, ladderDelivery, ladderBinding(n.RoutingKey), nil)
 	}
+}
+
+func (s *publishSession) setType(exchange, kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.types[exchange] = kind
+}
+
+// exchangeType is the type that an exchange had when it was last declared, "" if that is not known.
+func (s *publishSession) exchangeType(exchange string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.types[exchange]
 }
 
 // channel returns the channel for messages to an exchange. Each exchange has its own: the broker

@@ -93,7 +93,27 @@ func (t *topology) queue(name string, arguments amqp.Table) error {
 	return wrapDeclare("queue "+name, err)
 }
 
-// exchange creates an exchange if it is missing, and returns its type: one that
+// priorityQueue is queue for one that is to know priorities. flat says that one exists that doesn't: the
+// refusal to declare it tells, unless the queue has yet other arguments that are compared first.
+func (t *topology) priorityQueue(name string) (flat bool, err error) {
+	err = t.try(func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclare(name, true, false, false, false, priorityQueue.arguments())
+		return err
+	})
+	if err == nil {
+		return false, nil
+	}
+	switch argument, current := inequivalent(err); argument {
+	case "x-max-priority":
+		flat = current == "none"
+	case "x-queue-type":
+		// Quorum queues have priorities, without being asked, since RabbitMQ 4.
+		flat = current != "none" && t.connection.majorVersion() < 4
+	}
+	return flat, t.queue(name, priorityQueue.arguments())
+}
+
+// exchange creates an exchange if it is missing, and returns its type, "" if that can't be told: one that
 // exists is taken as it is.
 func (t *topology) exchange(name, kind string) (string, error) {
 	kind = cmp.Or(kind, task.Direct)
@@ -108,31 +128,48 @@ func (t *topology) exchange(name, kind string) (string, error) {
 		if t.try(func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclarePassive(name, kind, true, false, false, false, nil)
 		}) == nil {
-			return kind, nil
+			return "", nil
 		}
 	}
-	return kind, wrapDeclare("exchange "+name, err)
+	if err != nil {
+		return "", wrapDeclare("exchange "+name, err)
+	}
+	return kind, nil
 }
 
-// currentType is the type of an exchange that differs from what was declared. Only the text of
-// the refusal tells: "inequivalent arg 'type' for exchange 'x' in vhost '/': received
-// 'direct' but current is 'topic'". The type is the first that the broker compares: if the text is
-// about something else, it is as declared.
+// currentType is the type of an exchange that could not be declared, "" if the refusal does not tell.
+// The type is the first that the broker compares: if it complains of something else, the type is as declared.
 func currentType(refusal error, declared string) string {
+	argument, current := inequivalent(refusal)
+	switch argument {
+	case "":
+		return ""
+	case "type":
+		quoted, found := strings.CutPrefix(current, "'")
+		kind, closed := strings.CutSuffix(quoted, "'")
+		if !found || !closed {
+			return ""
+		}
+		return kind
+	}
+	return declared
+}
+
+// inequivalent reads the refusal to declare what exists with another argument, and that argument's current value. Only the
+// text has them, which the broker cuts off at 255 bytes: "inequivalent arg 'type' for exchange 'x'
+// in vhost '/': received 'direct' but current is 'topic'". What it does not tell is "".
+func inequivalent(refusal error) (argument, current string) {
 	reply, ok := errors.AsType[*amqp.Error](refusal)
-	if !ok || !strings.Contains(reply.Reason, "inequivalent arg 'type'") {
-		return declared
+	if !ok || reply.Code != amqp.PreconditionFailed {
+		return "", ""
 	}
-	const before = " but current is '"
-	at := strings.LastIndex(reply.Reason, before)
-	if at < 0 {
-		return declared
+	_, text, _ := strings.Cut(reply.Reason, "inequivalent arg '")
+	argument, text, _ = strings.Cut(text, "'")
+	const before = " but current is "
+	if at := strings.LastIndex(text, before); at >= 0 {
+		current = text[at+len(before):]
 	}
-	current, _, closed := strings.Cut(reply.Reason[at+len(before):], "'")
-	if !closed {
-		return declared
-	}
-	return current
+	return argument, current
 }
 
 func (t *topology) bind(queue, exchange, key string, arguments amqp.Table) error {
@@ -146,18 +183,18 @@ func (t *topology) bindExchange(destination, source, key string) error {
 }
 
 // route binds a queue to an exchange, which is created if it is missing, in the
-// way of its actual type: without the header's name a headers exchange would lead everything here.
-func (t *topology) route(queue string, b task.Binding) error {
-	kind, err := t.exchange(b.Exchange, b.Type)
-	if err != nil {
-		return err
+// way of its actual type: without the header's name a headers exchange would lead everything here. It
+// returns that type, "" if it can't be told.
+func (t *topology) route(queue string, b task.Binding) (kind string, err error) {
+	if kind, err = t.exchange(b.Exchange, b.Type); err != nil {
+		return "", err
 	}
-	switch kind {
+	switch cmp.Or(kind, b.Type) {
 	case task.Fanout:
-		return t.bind(queue, b.Exchange, "", nil)
+		return kind, t.bind(queue, b.Exchange, "", nil)
 	case task.Headers:
-		return t.bind(queue, b.Exchange, "", amqp.Table{"x-match": "all", "task": b.Task})
+		return kind, t.bind(queue, b.Exchange, "", amqp.Table{"x-match": "all", "task": b.Task})
 	default:
-		return t.bind(queue, b.Exchange, b.RoutingKey, nil)
+		return kind, t.bind(queue, b.Exchange, b.RoutingKey, nil)
 	}
 }

@@ -28,6 +28,7 @@ type consumer struct {
 	leases   map[uint64]*lease // by tag: not settled yet
 	ready    []*lease          // not yet handed to Deliver
 	declared declared
+	warned   bool // of bindings that name another type than their exchange has
 	stopped  bool // no new leases
 	closed   bool // no settling any more
 

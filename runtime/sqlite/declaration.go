@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // A declaration makes the queues of a consumer and what leads to them.
 type declaration struct {
-	consumer *consumer
-	ids      []int64 // of the queues, in the order of the subscriptions
+	consumer   *consumer
+	ids        []int64 // of the queues, in the order of the subscriptions
+	mismatches routing.Mismatches
 }
 
 // declared says whether the queues and bindings of a consumer are in the database.
@@ -46,9 +48,9 @@ func (w *writer) undeclare() {
 }
 
 func (d *declaration) apply(t *tx) error {
-	d.ids = d.ids[:0]
+	d.ids, d.mismatches = d.ids[:0], nil
 	for _, s := range d.consumer.subs {
-		id, err := t.declareQueue(s.Subscription)
+		id, err := d.declareQueue(t, s.Subscription)
 		if err != nil {
 			return fmt.Errorf("queue %s: %w", s.Queue, err)
 		}
@@ -71,6 +73,10 @@ func (d *declaration) settled(w *writer, err error) {
 	for i, s := range c.subs {
 		s.id, s.hungry = d.ids[i], true
 	}
+	if len(d.mismatches) > 0 && !c.warned {
+		d.mismatches.Log(c.config.Logger.With("worker", c.config.Worker))
+		c.warned = true
+	}
 	c.declared = isDeclared
 	w.wakeUp()
 }
@@ -80,7 +86,7 @@ const sqlOwn = `INSERT INTO queue (name, owner, heir) VALUES (?, ?, nullif(?, ''
 
 // declareQueue makes the queue of a subscription and its bindings. One that
 // was there before as anybody's stays so, even if it is asked for as an own one.
-func (t *tx) declareQueue(s task.Subscription) (id int64, err error) {
+func (d *declaration) declareQueue(t *tx, s task.Subscription) (id int64, err error) {
 	if s.Own {
 		if _, err := t.exec(sqlOwn, s.Queue, t.owner, s.Heir); err != nil {
 			return 0, err
@@ -90,9 +96,11 @@ func (t *tx) declareQueue(s task.Subscription) (id int64, err error) {
 		return 0, err
 	}
 	for _, b := range s.Bindings {
-		if err := t.declare(b, id); err != nil {
+		kind, err := t.declare(b, id)
+		if err != nil {
 			return 0, fmt.Errorf("binding to exchange %s: %w", b.Exchange, err)
 		}
+		d.mismatches.Compare(s.Queue, b, kind)
 	}
 	return id, nil
 }

@@ -49,7 +49,7 @@ func (r *route) queues(t *tx) ([]int64, error) {
 	}
 	queues := x.leads(r.key, r.task)
 	if len(queues) == 0 && r.mandatory {
-		return nil, fmt.Errorf("%w: exchange %q (%s) leads nowhere for routing key %q", task.ErrUnroutable, r.exchange, x.kind, r.key)
+		return nil, routing.Unroutable(task.Binding{Exchange: r.exchange, Type: r.kind, RoutingKey: r.key}, x.kind)
 	}
 	return queues, nil
 }

@@ -107,14 +107,14 @@ func (t *tx) findExchange(name string) (x *exchange, err error) {
 	return x, err
 }
 
-// declare makes the exchange of a binding if it is missing, and binds the
-// queue. An exchange that exists keeps its type.
-func (t *tx) declare(b task.Binding, queue int64) error {
+// declare makes the exchange of a binding if it is missing, binds the queue, and
+// returns the type of the exchange: one that exists keeps its own.
+func (t *tx) declare(b task.Binding, queue int64) (kind string, err error) {
 	x, err := t.makeExchange(b.Exchange, b.Type)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return t.bind(x, b, queue)
+	return x.kind, t.bind(x, b, queue)
 }
 
 func (t *tx) makeExchange(name, kind string) (*exchange, error) {
