@@ -113,7 +113,7 @@ func TestCallBuiltIn(t *testing.T) {
 			{"run", `["example.com/app/users.echo", ["ada", 1]]`, `"ada"`},
 			{"map", `{"task": "example.com/app/users.echo", "items": [["a", 1], {"number": 2, "text": "b"}]}`, `["a","b"]`},
 		} {
-			s.want(0, test[2]+"\n", "sent taskgen."+test[0]+" to queue \""+queue+"\", id ID\n", "-broker", url, "call", "-Q", queue, "taskgen."+test[0], test[1])
+			s.want(0, test[2]+"\n", "sent taskgen."+test[0]+" to queue \""+anonymous(queue)+"\", id ID\n", "-broker", url, "call", "-Q", queue, "taskgen."+test[0], test[1])
 		}
 	})
 }
