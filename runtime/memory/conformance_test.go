@@ -15,13 +15,6 @@ func TestConformance(t *testing.T) {
 		return tasktest.Broker{
 			StoresResults: true,
 			Open:          func(testing.TB) task.Transport { return connection{broker} },
-			DeadLetters: func(_ testing.TB, queue string) []tasktest.Dead {
-				var out []tasktest.Dead
-				for _, d := range broker.DeadLetters(queue) {
-					out = append(out, tasktest.Dead{Reason: d.Reason, Error: d.Error, Body: d.Message.Body})
-				}
-				return out
-			},
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 type queue struct {
 	ready   readyHeap
 	delayed delayedHeap
-	dead    []DeadMessage
+	dead    []*task.DeadMessage
 	timer   *time.Timer
 }
 

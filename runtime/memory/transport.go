@@ -178,19 +178,6 @@ func (t *Transport) Purge(_ context.Context, name string) (int, error) {
 	return n, nil
 }
 
-// DeadMessage is a parked message, and why it was parked.
-type DeadMessage struct {
-	task.DeadLetter
-	Message *task.Message
-}
-
-// DeadLetters are the messages of a queue that were parked, oldest first.
-func (t *Transport) DeadLetters(name string) []DeadMessage {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]DeadMessage(nil), t.queue(name).dead...)
-}
-
 // StoreResult keeps a result.
 func (t *Transport) StoreResult(_ context.Context, r *task.Result) error {
 	t.mu.Lock()

@@ -121,6 +121,10 @@ func (t *eagerTransport) AwaitResult(ctx context.Context, id string) (*Result, e
 
 func (t *eagerTransport) DeleteExpiredResults(context.Context) (int, error) { return 0, nil }
 
+func (t *eagerTransport) DeadLetters(context.Context, string, func(*DeadMessage) (DeadAction, error)) error {
+	return nil
+}
+
 func (t *eagerTransport) Purge(context.Context, string) (int, error) { return 0, nil }
 func (t *eagerTransport) Close() error                               { return nil }
 func (t *eagerTransport) String() string                             { return "eager" }

@@ -36,6 +36,11 @@ type Transport interface {
 	// DeleteExpiredResults deletes the stored results whose time is over now, instead of
 	// some time later, and returns how many. 0 on brokers that store none.
 	DeleteExpiredResults(ctx context.Context) (int, error)
+	// DeadLetters visits the messages that were parked from a queue, oldest first as far as the broker
+	// keeps them so, and carries out what visit says of each. It ends with the first error of visit, and
+	// after the last message that was there when it began. Those it has visited and not ended may be
+	// out of sight of others meanwhile.
+	DeadLetters(ctx context.Context, queue string, visit func(*DeadMessage) (DeadAction, error)) error
 	// Purge deletes the messages that wait in a queue, the delayed ones
 	// included where the broker can tell, and returns how many.
 	Purge(ctx context.Context, queue string) (int, error)
@@ -152,3 +157,22 @@ type DeadLetter struct {
 	Worker string
 	Time   time.Time
 }
+
+// DeadMessage is a parked message, as it came, and why it was parked.
+type DeadMessage struct {
+	DeadLetter
+	Message *Message
+}
+
+// DeadAction is what becomes of a parked message.
+type DeadAction int
+
+const (
+	// KeepDead leaves it where it is.
+	KeepDead DeadAction = iota
+	// ReplayDead sends it to its queue again, for now, as if it had never been delivered, before it
+	// goes from the dead letters.
+	ReplayDead
+	// DropDead deletes it.
+	DropDead
+)

@@ -19,19 +19,11 @@ type Broker struct {
 	// Open connects to the same broker each time, as another process would. The
 	// suite closes what it opens.
 	Open func(t testing.TB) task.Transport
-	// DeadLetters are the messages parked from a queue.
-	DeadLetters func(t testing.TB, queue string) []Dead
 	// StoresResults says that results are kept by task id until they expire, not sent to the caller.
 	StoresResults bool
 	// Delete deletes queues and exchanges that a test has made, if there are such. nil where they go with
 	// the broker of the test.
 	Delete func(t testing.TB, queues, exchanges []string)
-}
-
-// Dead is a parked message.
-type Dead struct {
-	Reason, Error string
-	Body          []byte
 }
 
 // Run runs the whole suite. open makes the broker of one test.

@@ -22,7 +22,9 @@ var transportTests = map[string]func(*testing.T, *world){
 	"unsettled comes again":             testRedelivery,
 	"requeue":                           testRequeue,
 	"outcome puts the next attempt in its place": testNextAttempt,
-	"outcome parks":                              testDead,
+	"outcome parks": testDead,
+	"parked messages are replayed and dropped":   testReplay,
+	"a visit of dead letters ends with an error": testDeadVisitEnds,
 	"outcome answers the caller":                 testResult,
 	"a final result stays":                       testFinalResult,
 	"waiting for a result ends with its context": testAwaitContext,
@@ -163,18 +165,91 @@ func testNextAttempt(t *testing.T, w *world) {
 
 func testDead(t *testing.T, w *world) {
 	transport := w.open()
-	w.publish(transport, "poison")
+	sent := w.message("poison")
+	sent.Headers["mine"], sent.ReplyTo, sent.ContentType = "kept", "somewhere", "text/plain"
+	w.check(transport.Publish(w.ctx, sent))
 	in := w.consume(transport, task.Subscription{})
-	in.settle(in.next(), task.Outcome{Dead: &task.DeadLetter{Reason: "unknown-task", Error: "no such task", Worker: "w@h", Time: time.Now()}})
+	letter := task.DeadLetter{Reason: "unknown-task", Error: "no such task", Stack: "main.f", Worker: "w@h", Time: time.Now().Truncate(time.Millisecond).UTC()}
+	in.settle(in.next(), task.Outcome{Dead: &letter})
 	in.none("the message is parked")
-	var dead []Dead
-	w.eventually("the message is among the dead letters", func() bool {
-		dead = w.DeadLetters(w, w.queue)
-		return len(dead) > 0
-	})
-	if diff := cmp.Diff([]Dead{{Reason: "unknown-task", Error: "no such task", Body: []byte("poison")}}, dead); diff != "" {
-		t.Errorf("dead letters (-want +got):\n%s", diff)
+	dead := w.deadLetters(1)[0]
+	dead.Time = dead.Time.Truncate(time.Millisecond).UTC()
+	if diff := cmp.Diff(letter, dead.DeadLetter); diff != "" {
+		t.Errorf("dead letter (-want +got):\n%s", diff)
 	}
+	m := dead.Message
+	if m.ID != sent.ID || m.Task != sent.Task || m.Queue != w.queue || string(m.Body) != "poison" || m.ContentType != "text/plain" || m.ReplyTo != "somewhere" {
+		t.Errorf("the message is %+v", m)
+	}
+	if diff := cmp.Diff(sent.Headers, m.Headers); diff != "" {
+		t.Errorf("its headers (-want +got):\n%s", diff)
+	}
+}
+
+// park publishes messages and parks them.
+func (w *world) park(transport task.Transport, bodies ...string) *inbox {
+	w.Helper()
+	w.publish(transport, bodies...)
+	in := w.consume(transport, task.Subscription{})
+	for range bodies {
+		in.settle(in.next(), task.Outcome{Dead: &task.DeadLetter{Reason: "test", Worker: "w@h", Time: time.Now()}})
+	}
+	return in
+}
+
+func testReplay(t *testing.T, w *world) {
+	transport, other := w.open(), w.open()
+	in := w.park(transport, "keep", "replay", "drop")
+	w.deadLetters(3)
+	actions := map[string]task.DeadAction{"replay": task.ReplayDead, "drop": task.DropDead}
+	w.check(other.DeadLetters(w.ctx, w.queue, func(d *task.DeadMessage) (task.DeadAction, error) {
+		return actions[string(d.Message.Body)], nil
+	}))
+	d := in.next()
+	if string(d.Message.Body) != "replay" || d.Message.Headers["task"] != "conformance.task" || d.Redelivered || d.Attempts != 0 {
+		t.Errorf("replayed: %+v, %+v", d, d.Message)
+	}
+	in.settle(d, task.Outcome{})
+	if left := w.deadLetters(1); len(left) != 1 || string(left[0].Message.Body) != "keep" {
+		t.Errorf("%d are left, the first %q", len(left), left[0].Message.Body)
+	}
+	in.none("only one was replayed")
+}
+
+func testDeadVisitEnds(t *testing.T, w *world) {
+	transport := w.open()
+	w.park(transport, "a", "b")
+	w.deadLetters(2)
+	stop := errors.New("enough")
+	visited := 0
+	err := transport.DeadLetters(w.ctx, w.queue, func(*task.DeadMessage) (task.DeadAction, error) {
+		visited++
+		return task.DropDead, stop
+	})
+	if !errors.Is(err, stop) || visited != 1 {
+		t.Errorf("%d visited, %v", visited, err)
+	}
+	w.deadLetters(2)
+	w.check(transport.DeadLetters(w.ctx, w.queue+"-missing", func(*task.DeadMessage) (task.DeadAction, error) {
+		t.Error("a queue that is not there has dead letters")
+		return task.KeepDead, nil
+	}))
+}
+
+// deadLetters waits until the queue has so many, and returns all.
+func (w *world) deadLetters(count int) []*task.DeadMessage {
+	w.Helper()
+	transport := w.open()
+	var dead []*task.DeadMessage
+	w.eventually(fmt.Sprintf("%d messages are among the dead letters", count), func() bool {
+		dead = nil
+		w.check(transport.DeadLetters(w.ctx, w.queue, func(d *task.DeadMessage) (task.DeadAction, error) {
+			dead = append(dead, d)
+			return task.KeepDead, nil
+		}))
+		return len(dead) >= count
+	})
+	return dead
 }
 
 // result is a result that any client can read.

@@ -448,14 +448,9 @@ func testEarlyAck(t *testing.T, w *world) {
 	w.consume(w.open(), task.Subscription{}).none("the task was acked before it ran")
 }
 
-func (w *world) deadLetter() Dead {
+func (w *world) deadLetter() *task.DeadMessage {
 	w.Helper()
-	var dead []Dead
-	w.eventually("the message is among the dead letters", func() bool {
-		dead = w.DeadLetters(w, w.queue)
-		return len(dead) > 0
-	})
-	return dead[0]
+	return w.deadLetters(1)[0]
 }
 
 func testUnknownTask(t *testing.T, w *world) {
@@ -466,7 +461,7 @@ func testUnknownTask(t *testing.T, w *world) {
 	if failure.Type != "NotRegistered" || !strings.Contains(failure.Message, "conformance.unknown") {
 		t.Errorf("the failure is %v", failure)
 	}
-	if dead := w.deadLetter(); dead.Reason != task.ReasonUnknownTask || !strings.Contains(string(dead.Body), "kept") {
+	if dead := w.deadLetter(); dead.Reason != task.ReasonUnknownTask || !strings.Contains(string(dead.Message.Body), "kept") {
 		t.Errorf("parked as %+v", dead)
 	}
 	if _, err := w.send(ctx, known, Args{}).Get(ctx); err != nil {
