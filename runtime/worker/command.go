@@ -45,7 +45,7 @@ func (p *program) command() *cobra.Command {
 	}
 	root.Flags().AddFlagSet(run.Flags())
 	root.PersistentFlags().StringVar(&url, "broker", "", "`URL` of the broker (default $"+brokerVariable+", or the embedded one)")
-	root.AddCommand(run, p.listCommand(), p.callCommand(&url), p.resultCommand(&url), p.pingCommand(&url), p.statsCommand(&url), p.purgeCommand(&url), p.versionCommand())
+	root.AddCommand(run, p.listCommand(), p.callCommand(&url), p.resultCommand(&url), p.pingCommand(&url), p.statsCommand(&url), p.deadCommand(&url), p.purgeCommand(&url), p.versionCommand())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
