@@ -21,14 +21,6 @@ func TestConformance(t *testing.T) {
 				}
 				return transport
 			},
-			DeadLetters: func(t testing.TB, queue string) []tasktest.Dead {
-				var dead []tasktest.Dead
-				for _, r := range inspect(t, url, `SELECT reason, error, body.body FROM msg JOIN body USING (id) JOIN dead USING (id)
-					JOIN queue ON queue.id = msg.queue WHERE state = 3 AND queue.name = ? ORDER BY at`, queue) {
-					dead = append(dead, tasktest.Dead{Reason: r[0], Error: r[1], Body: []byte(r[2])})
-				}
-				return dead
-			},
 		}
 	})
 }

@@ -44,6 +44,11 @@ func TestQueryPlans(t *testing.T) {
 		{sqlInheritDead, 2, []string{"SEARCH msg USING INDEX msg_dead (queue=?)"}},
 		{sqlEmpty, 1, []string{"SEARCH msg USING INDEX msg_live (queue=?)"}},
 		{sqlEmptyDead, 1, []string{"SEARCH msg USING COVERING INDEX msg_dead (queue=?)"}},
+		{sqlGraves, 4, []string{"SEARCH msg USING COVERING INDEX msg_dead (queue=? AND "}},
+		{sqlExhume, 3, []string{"SEARCH msg USING", "SEARCH dead USING INTEGER PRIMARY KEY", "SEARCH body USING INTEGER PRIMARY KEY"}},
+		{sqlReplay, 4, []string{"SEARCH msg USING"}},
+		{sqlDrop, 3, []string{"SEARCH msg USING"}},
+		{sqlIsDead, 3, []string{"SEARCH msg USING"}},
 	} {
 		var plan strings.Builder
 		err := db.writer.query("EXPLAIN QUERY PLAN "+test.sql, func(r row) error {
