@@ -34,7 +34,7 @@ func (t *Transport) bury(queue string, d *task.DeadMessage, action task.DeadActi
 	defer t.mu.Unlock()
 	q := t.queue(queue)
 	at := slices.Index(q.dead, d)
-	if action == task.KeepDead || at < 0 {
+	if at < 0 || action != task.ReplayDead && action != task.DropDead {
 		return
 	}
 	q.dead = slices.Delete(q.dead, at, at+1)
