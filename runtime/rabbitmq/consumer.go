@@ -172,6 +172,11 @@ func (c *consumer) declareQueue(t *topology, sub task.Subscription, found *findi
 // attend hands out the session's deliveries until it ends, and says why it did.
 func (c *consumer) attend(s *consumeSession) error {
 	c.mu.Lock()
+	// Under the lock: a Stop that is not seen here sees the session.
+	if c.isStopped() {
+		c.mu.Unlock()
+		return task.ErrClosed // while the session was built
+	}
 	c.session = s
 	if c.trouble = nil; !isClosed(c.first) {
 		close(c.first)
@@ -181,9 +186,6 @@ func (c *consumer) attend(s *consumeSession) error {
 		s.pumps.Go(func() { c.pump(s, in) })
 	}
 	c.mu.Unlock()
-	if c.isStopped() {
-		return task.ErrClosed // while the session was built
-	}
 	select {
 	case <-s.ctx.Done():
 	case <-c.ctx.Done():
