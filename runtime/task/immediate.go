@@ -180,11 +180,25 @@ func (s *slots) give(r *request) bool {
 	return ok
 }
 
-// forget ends the keeping of a slot.
-func (s *slots) forget(slot string) {
+// await waits for the task that a slot is kept for, and then keeps it no longer. nil if none has come; one
+// that comes later stands in line like any other.
+func (s *slots) await(slot string, came <-chan *request, patience time.Duration) *request {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case r := <-came:
+		return r
+	case <-timer.C:
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.kept, slot)
+	s.mu.Unlock()
+	select {
+	case r := <-came: // in the last moment
+		return r
+	default:
+		return nil
+	}
 }
 
 // offersSlots says whether the worker has slots for immediate tasks of a queue.
@@ -214,24 +228,13 @@ func (w *Worker) answer(ctx context.Context, r *request) {
 		return
 	}
 	slot, came := w.slots.keep()
-	defer w.slots.forget(slot)
+	patience := reservedFor
 	if err := w.sendGrant(ctx, r, slot); err != nil {
 		w.logger.Warn("a slot for an immediate task can't be offered", "queue", r.question.queue, "error", err)
-		return
+		patience = 0 // the sender may have it all the same, and the task may be here
 	}
-	timer := time.NewTimer(reservedFor)
-	defer timer.Stop()
-	select {
-	case task := <-came:
+	if task := w.slots.await(slot, came, patience); task != nil {
 		w.run(ctx, task)
-		return
-	case <-timer.C:
-	}
-	w.slots.forget(slot)
-	select {
-	case task := <-came:
-		w.run(ctx, task)
-	default:
 	}
 }
 
