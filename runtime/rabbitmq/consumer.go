@@ -68,11 +68,16 @@ func (c *consumer) supervise() {
 			}
 			s.shut()
 			s.pumps.Wait()
+			c.lose(s, err)
 			if time.Since(s.since) > healthy {
 				backoff.reset()
 			}
 		case !refusals.refused(err):
+			if code(err) == amqp.PreconditionFailed || code(err) == amqp.AccessRefused {
+				c.refuse(err)
+			}
 		default:
+			c.refuse(err)
 			c.complain(err, "the broker refuses the worker", refusedBackoff)
 			if sleep(c.ctx, jitter(refusedBackoff)) {
 				continue
@@ -87,6 +92,20 @@ func (c *consumer) supervise() {
 		}
 		c.complain(err, "not consuming", wait)
 		sleep(c.ctx, wait)
+	}
+}
+
+// lose tells the worker that a session has ended.
+func (c *consumer) lose(s *consumeSession, cause error) {
+	if c.config.Lost != nil && c.ctx.Err() == nil {
+		c.config.Lost(s.id, cause)
+	}
+}
+
+// refuse tells the worker that the broker won't have it, if it never had.
+func (c *consumer) refuse(err error) {
+	if c.config.Refused != nil && !isClosed(c.first) {
+		c.config.Refused(fmt.Errorf("rabbitmq: %w", err))
 	}
 }
 

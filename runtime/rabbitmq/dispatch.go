@@ -101,7 +101,9 @@ func (d *dispatch) sendOver(ctx context.Context, s *publishSession) error {
 		return err
 	}
 	d.sent = time.Now()
-	d.properties.MessageId = d.publisher.messageID()
+	if d.properties.MessageId == "" { // who gets both copies of a message that is sent again knows them by it
+		d.properties.MessageId = d.publisher.messageID()
+	}
 	// The write goes to a buffer: it never blocks, and if it fails the message is not on its way.
 	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.mandatory(), false, d.properties)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/internal/routing"
@@ -189,7 +190,27 @@ func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery 
 		m.Exchange, m.RoutingKey = "", stripLadder(d.RoutingKey)
 	}
 	readDetour(m)
-	return &task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
+	delivery := &task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
+	delivery.MessageID, delivery.Unique = identity(d, id)
+	return delivery
+}
+
+// identity is what a message is recognised by. Those of this package's publishers have an id that is unique to a publish; of
+// others, a call's id and number of retries have to do.
+func identity(d *amqp.Delivery, id string) (messageID string, unique bool) {
+	if ofPublisher(d.MessageId) {
+		return d.MessageId, true
+	}
+	if id == "" {
+		return "", false
+	}
+	return fmt.Sprint(id, "/", d.Headers["retries"], "/", d.MessageId), false
+}
+
+// ofPublisher says whether a message id is one of [publisher.messageID]: a UUID, a dash and a number.
+func ofPublisher(messageID string) bool {
+	const dash = len("01234567-0123-0123-0123-0123456789ab")
+	return len(messageID) > dash+1 && messageID[dash] == '-' && uuid.Validate(messageID[:dash]) == nil
 }
 
 // attempts counts the earlier deliveries: quorum queues tell, classic ones say only whether there was one.

@@ -32,13 +32,17 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 		return c.stale(d)
 	}
 	if o.Requeue {
-		return c.answer(d, s.channel.Nack(d.Tag, false, true))
+		_ = s.channel.Nack(d.Tag, false, true) // if the session ends now the broker takes it back anyway
+		return nil
 	}
 	if err := c.carryOut(ctx, d, o); err != nil {
 		s.hold(d.Tag)
 		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
 	}
-	return c.answer(d, s.channel.Ack(d.Tag, false))
+	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
+	// has been carried out, and the worker must know it.
+	_ = s.channel.Ack(d.Tag, false)
+	return nil
 }
 
 // carryOut does what must be done before the ack.
@@ -65,15 +69,6 @@ func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcom
 	if err := c.transport.StoreResult(ctx, o.Result); err != nil {
 		c.log.Error("the result of a task is lost", "task", d.Message.Task, "id", d.Message.ID,
 			"state", o.Result.State, "error", err)
-	}
-	return nil
-}
-
-// answer says how the last word to the broker went. That it went out proves nothing: a session that
-// ends now delivers again.
-func (c *consumer) answer(d *task.Delivery, err error) error {
-	if err != nil {
-		return c.stale(d)
 	}
 	return nil
 }

@@ -16,6 +16,11 @@ var (
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
 	// ErrStale: the delivery belongs to a session that has ended; the broker delivers it again.
 	ErrStale = errors.New("the session of this delivery has ended")
+	// ErrDeliveryTimeout: the broker has ended a session because a delivery was unsettled for longer than it allows.
+	ErrDeliveryTimeout = errors.New("a message was not settled within the broker's consumer timeout")
+	// ErrConnectionLost is the cause of the context of a task whose delivery was lost with its connection
+	// and went to another worker.
+	ErrConnectionLost = errors.New("the connection to the broker was lost, and another worker has the task")
 	// ErrRevoked: the task expired or was revoked before it ran.
 	ErrRevoked = errors.New("revoked")
 	// ErrNoResult: the task ignores its result, so there is none to wait for.

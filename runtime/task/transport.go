@@ -60,6 +60,15 @@ type ConsumeConfig struct {
 	// called from several goroutines. The transport never has more unsettled deliveries of
 	// a subscription outside than its Prefetch.
 	Deliver func(*Delivery)
+	// Lost is told that a session has ended, and why: its deliveries can't be settled any more, and
+	// the broker hands them out again. It is called before the next session delivers, not
+	// after Consumer.Close, and doesn't block. The cause matches [ErrDeliveryTimeout] if the broker took
+	// back what was delivered too long ago. nil: nobody is told.
+	Lost func(session uint64, cause error)
+	// Refused is told that the broker can be reached and won't have this consumer: a wrong password, or a queue that it
+	// may not declare. It is called for each try until there was a first session; the transport goes on
+	// trying until Consumer.Close. nil: nobody is told.
+	Refused func(error)
 	// Logger takes what happens to the session. nil: discarded.
 	Logger *slog.Logger
 }
@@ -71,6 +80,8 @@ type Subscription struct {
 	Prefetch int
 	// Prioritized: some task of this queue asks for priorities.
 	Prioritized bool
+	// Longest is the longest time limit of the tasks of this queue. 0: some has none.
+	Longest time.Duration
 	// Bindings lead to the queue. Exchanges that are missing are created.
 	Bindings []Binding
 	// Own says that the queue belongs to this consumer and goes when it has gone, at the
@@ -110,7 +121,8 @@ type Consumer interface {
 	// Settle ends a delivery: it carries out the outcome so that a crash at any point in
 	// between can repeat work but never lose it. A delivery whose session is
 	// gone can't be settled: the broker delivers it again; the error matches
-	// [ErrStale] and nothing was published or stored by this call if that was known before.
+	// [ErrStale], and nothing of the outcome was carried out. nil doesn't prove that the broker has heard the
+	// last word: if the session ends now the delivery may come again, after its outcome was carried out.
 	Settle(ctx context.Context, d *Delivery, o Outcome) error
 	// Stop ends deliveries; what is unsettled stays so. Settle goes on
 	// working. No call of Deliver begins after Stop has returned.
@@ -128,6 +140,12 @@ type Delivery struct {
 	Redelivered bool
 	// Attempts counts the earlier deliveries that were not settled, as far as the broker counts them.
 	Attempts int
+	// MessageID is the same for all copies of one message: those that were delivered again, and
+	// those that were sent again because the first was not confirmed. Unique says that no
+	// other message has it; otherwise it can only be relied on if Redelivered is set. "": the
+	// broker never delivers again what this process has settled.
+	MessageID string
+	Unique    bool
 	// Tag and Session are the transport's own.
 	Tag, Session uint64
 }
