@@ -253,6 +253,7 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
+	defer slotOf(ctx).begin(ctx, r).end()
 	return invocation.run(ctx)
 }
 

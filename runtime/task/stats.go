@@ -15,6 +15,8 @@ type Stats struct {
 	Started time.Time `json:"started"`
 	// Running is how many tasks run now, besides the one that asks by StatsFrom.
 	Running int `json:"running"`
+	// Stuck is how many of them have not returned 10 s after their contexts ended.
+	Stuck int `json:"stuck"`
 	// Tasks that have run, sorted by name.
 	Tasks []TaskStats `json:"tasks"`
 }
@@ -130,6 +132,7 @@ func (s *statistics) of(name string, t *tally) TaskStats {
 // Stats is what the worker has done so far.
 func (w *Worker) Stats() Stats {
 	out := Stats{Worker: w.config.Name, Started: w.statistics.since, Running: w.held.running(), Tasks: []TaskStats{}}
+	out.Stuck, _ = w.watchdog.stuck()
 	w.statistics.mu.Lock()
 	defer w.statistics.mu.Unlock()
 	for name, t := range w.statistics.tasks {

@@ -49,6 +49,12 @@ type WorkerConfig struct {
 	MaxBody, MaxDecompressed int
 	// Logger takes the worker's log and that of the tasks. slog.Default() by default.
 	Logger *slog.Logger
+	// WaitForLogin has a worker go on trying that the broker refuses when it starts: for a user or a permission that
+	// comes later. Otherwise Run ends with the cause.
+	WaitForLogin bool
+	// MaxStuck is how many tasks may be stuck before the worker is not live any more; see [Worker.Live].
+	// 0: any number, as long as every queue has slots left.
+	MaxStuck int
 	// LogFile and LogLevel are what tasks see in their [Info].
 	LogFile  string
 	LogLevel slog.Level
@@ -93,6 +99,8 @@ type Worker struct {
 	logger     *slog.Logger
 	statistics *statistics
 	slots      *slots
+	watchdog   *watchdog
+	login      *login
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
@@ -118,6 +126,8 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		held:       newHolding(),
 		statistics: newStatistics(config.Logger),
 		slots:      newSlots(),
+		watchdog:   &watchdog{logger: config.Logger},
+		login:      newLogin(config.WaitForLogin),
 		started:    make(chan struct{}),
 		byQueue:    map[string]*pool{},
 	}
@@ -146,7 +156,7 @@ func (c *WorkerConfig) complete(r *Registry) error {
 		}
 		c.Name = "worker@" + host
 	}
-	if c.Concurrency < 0 || c.Prefetch < 0 || c.Drain < 0 || c.DefaultRateLimit < 0 || c.MaxBody < 0 || c.MaxDecompressed < 0 {
+	if c.Concurrency < 0 || c.Prefetch < 0 || c.Drain < 0 || c.MaxStuck < 0 || c.DefaultRateLimit < 0 || c.MaxBody < 0 || c.MaxDecompressed < 0 {
 		return errors.New("task.WorkerConfig: no number may be negative")
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
@@ -236,11 +246,11 @@ func (w *Worker) SetRateLimit(name string, rate Rate) error {
 	return nil
 }
 
-// Ready says whether the worker is consuming from all of its queues now.
+// Ready says whether the worker is consuming from all of its queues now, and not draining.
 func (w *Worker) Ready() bool {
 	select {
 	case <-w.started:
-		return w.consumer.Ready()
+		return !w.held.isClosed() && w.consumer.Ready()
 	default:
 		return false
 	}
@@ -249,12 +259,13 @@ func (w *Worker) Ready() bool {
 // Run works until ctx ends, then drains: it takes no more messages, hands back
 // those that have not started, lets the running tasks finish for Config.Drain, and
 // then ends their contexts with [ErrDraining]. It returns nil if every running task
-// has ended by then; the broker delivers the others again. Run can be called once.
+// has ended by then; the broker delivers the others again. It returns at once if the broker can be reached and refuses
+// the worker, unless Config.WaitForLogin is set. Run can be called once.
 func (w *Worker) Run(ctx context.Context) error {
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
-		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Logger: w.logger,
+		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Logger: w.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
@@ -267,8 +278,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			go w.slot(tasks, p)
 		}
 	}
-	<-ctx.Done()
-	err = w.drain(cancelTasks)
+	go w.watchdog.watch(tasks)
+	err = errors.Join(w.login.await(ctx), w.drain(cancelTasks))
 	for _, p := range w.pools {
 		p.close()
 	}
@@ -350,6 +361,7 @@ func (w *Worker) start(r *request) { w.byQueue[r.message.Queue].put(r) }
 
 // slot runs one task after the other.
 func (w *Worker) slot(ctx context.Context, p *pool) {
+	ctx = w.watchdog.slot(ctx, p)
 	for r := p.next(); r != nil; r = p.next() {
 		if r.question != nil {
 			w.answer(ctx, r)
@@ -469,5 +481,6 @@ func (w *Worker) drain(cancelTasks context.CancelCauseFunc) error {
 		return nil
 	case <-time.After(cancelGrace):
 	}
+	w.watchdog.abandon()
 	return fmt.Errorf("worker %s: %d tasks still ran %s after they were told to stop: the broker delivers them again", w.config.Name, w.held.running(), cancelGrace)
 }
