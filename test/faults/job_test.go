@@ -1,0 +1,86 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+	"github.com/taskgen/taskgen/runtime/worker"
+)
+
+// What the processes of a scenario are told by their environment.
+const (
+	roleVariable   = "TASKGEN_FAULTS_ROLE"
+	queueVariable  = "TASKGEN_FAULTS_QUEUE"
+	ledgerVariable = "TASKGEN_FAULTS_LEDGER"
+	brokerVariable = "TASKGEN_BROKER"
+)
+
+// roles are what this binary is when it is started by a scenario.
+var roles = map[string]func(){
+	"worker": func() {
+		r := task.NewRegistry()
+		jobs(os.Getenv(queueVariable)).Register(r)
+		worker.Main(r, nil)
+	},
+}
+
+// job is what a task does.
+type job struct {
+	// Number is the task in the ledger.
+	Number int
+	// Take is how long it runs.
+	Take time.Duration
+	// Do is what else it does: one of the words below, or nothing.
+	Do string
+	// Padding makes the message large.
+	Padding string
+}
+
+const (
+	deaf    = "deaf"    // runs on when its context ends
+	exit    = "exit"    // ends its process
+	retry   = "retry"   // asks for another run after a second, twice
+)
+
+// jobs is the task of all scenarios.
+func jobs(queue string) task.Func[job, int] {
+	retries := 5
+	return task.New("faults.job", run, task.Spec{Queue: queue, MaxRetries: &retries})
+}
+
+var openLedger = sync.OnceValues(func() (pen, error) { return openPen(os.Getenv(ledgerVariable)) })
+
+// run is what a worker does: it enters the start and the end of a job into the ledger.
+func run(ctx context.Context, j job) (int, error) {
+	ledger, err := openLedger()
+	if err != nil {
+		return 0, err
+	}
+	if err := ledger.note(started, j.Number); err != nil {
+		return 0, err
+	}
+	switch j.Do {
+	case exit:
+		os.Exit(3)
+	case deaf:
+		time.Sleep(j.Take)
+	default:
+		select {
+		case <-time.After(j.Take):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	if j.Do == retry && task.InfoFrom(ctx).Retries < 2 {
+		return 0, task.RetryIn(time.Second, errors.New("not yet"))
+	}
+	if err := ledger.note(ended, j.Number); err != nil {
+		return 0, fmt.Errorf("the ledger is lost: %w", err)
+	}
+	return j.Number, nil
+}
