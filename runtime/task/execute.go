@@ -95,7 +95,7 @@ func (e *executor) execute(ctx context.Context, r *request) Outcome {
 	err := e.run(ctx, r, invocation)
 	r.took = e.now().Sub(start)
 	if interrupted(ctx, err) {
-		e.logger.Warn("task interrupted by the shutdown, given back", "task", r.name, "id", r.id, "after", r.took)
+		e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
 		return Outcome{Requeue: true}
 	}
 	outcome, v := e.outcome(r, invocation, embed, judge(r.entry.spec, r.retries, err, e.now(), rand.Float64()))
@@ -146,9 +146,10 @@ func (e *executor) report(r *request, v verdict) {
 	}
 }
 
-// interrupted says whether a run ended because the worker is shutting down, and not by itself.
+// interrupted says whether a run ended because the worker is shutting down or has lost the message, and not by itself.
 func interrupted(ctx context.Context, err error) bool {
-	return errors.Is(context.Cause(ctx), ErrDraining) && (errors.Is(err, ErrDraining) || errors.Is(err, context.Canceled))
+	cause := context.Cause(ctx)
+	return (errors.Is(cause, ErrDraining) || errors.Is(cause, ErrConnectionLost)) && (errors.Is(err, cause) || errors.Is(err, context.Canceled))
 }
 
 // failure is the result that tells the caller of err; nil if it can't be told.
@@ -275,7 +276,7 @@ func (e *executor) info(r *request) Info {
 		ID: r.id, Name: r.name, Retries: r.retries, IsEager: e.eager,
 		Delivery: DeliveryInfo{
 			Queue: m.Queue, Exchange: m.Exchange, RoutingKey: m.RoutingKey,
-			Priority: 9 - int(min(m.Priority, 9)), Redelivered: r.delivery.Redelivered,
+			Priority: 9 - int(min(m.Priority, 9)), Redelivered: r.suspect || r.starts > 0,
 		},
 		LogFile: e.logFile, LogLevel: e.logLevel, Worker: e.name,
 		RootID: r.rootID, ParentID: r.parentID, ETA: r.eta, Expires: r.expires,
@@ -333,13 +334,13 @@ func (e *executor) replaceArguments(m *Message, r *request, visit func(codec.Fie
 
 // later copies a message for another delivery, straight to the queue that it came from.
 // What the broker wrote about its way here is left out: RabbitMQ takes
-// its own x-death for a cycle.
+// its own x-death for a cycle. So is how often it was started on probation: it is another attempt.
 func later(m *Message) *Message {
 	next := *m
 	next.Exchange, next.RoutingKey, next.Mandatory = "", "", true
 	next.Headers = make(map[string]any, len(m.Headers)+2)
 	for key, value := range m.Headers {
-		if !strings.HasPrefix(key, "x-") {
+		if !strings.HasPrefix(key, "x-") && key != startsHeader {
 			next.Headers[key] = value
 		}
 	}

@@ -51,6 +51,10 @@ type Message struct {
 	immediate bool
 }
 
+// UnreadableHeader is the only header of a message whose own headers the transport can't read: it has
+// these as they came, in bytes. Such a message is parked.
+const UnreadableHeader = "x-taskgen-unreadable"
+
 // destination says for people where the message goes.
 func (m *Message) destination() string {
 	if m.Exchange != "" {

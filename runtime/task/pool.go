@@ -1,6 +1,9 @@
 package task
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // pool is a number of slots, each running one task at a time, shared by one or more
 // queues; and the line of requests in front of them.
@@ -24,6 +27,14 @@ func newPool(slots int) *pool {
 func (p *pool) put(r *request) {
 	p.mu.Lock()
 	p.line = append(p.line, r)
+	p.mu.Unlock()
+	p.filled.Signal()
+}
+
+// putFirst puts a request at the head of the line.
+func (p *pool) putFirst(r *request) {
+	p.mu.Lock()
+	p.line = slices.Insert(p.line, 0, r)
 	p.mu.Unlock()
 	p.filled.Signal()
 }

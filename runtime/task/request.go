@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +24,16 @@ type request struct {
 	serializer                 codec.Serializer
 	entry                      *Entry
 
+	// starts is how often a process has begun to run the message on probation, this time included unless
+	// suspect: it is delivered again, and may have ended the process that had it.
+	starts  int
+	suspect bool
+	// turn is the right of a suspect to run; see probation.
+	turn *turn
+	// callKey and messageKey are what copies are known by; cancel, once the request runs, cancels it.
+	callKey, messageKey copyKey
+	cancel              context.CancelCauseFunc
+
 	// question is set if this is no task but a wish for a slot.
 	question *question
 
@@ -41,6 +52,7 @@ const (
 	ReasonTooLarge     = "too-large"
 	ReasonUndecodable  = "undecodable"
 	ReasonBadArguments = "bad-arguments"
+	ReasonCrash        = "crashes-worker"
 )
 
 const (
@@ -68,13 +80,16 @@ func reject(reason, excType, excModule string, err error) *rejection {
 // an answer to the caller even where there is a rejection.
 func readRequest(d *Delivery) (*request, *rejection) {
 	m := d.Message
-	r := &request{delivery: d, message: m}
+	r := &request{delivery: d, message: m, suspect: d.Redelivered}
 	bad := func(header string, err error) (*request, *rejection) {
 		return r, reject(ReasonBadHeader, "DecodeError", "kombu.exceptions", fmt.Errorf("header %q: %w", header, err))
 	}
 	var err error
 	if r.id, err = textHeader(m.Headers, "id", m.ID); err != nil {
 		return bad("id", err)
+	}
+	if _, unreadable := m.Headers[UnreadableHeader]; unreadable {
+		return bad(UnreadableHeader, errors.New("it has the message's headers as they came, since they can't be read (a value of unknown type, nested too deep, or too many)"))
 	}
 	if r.name, err = textHeader(m.Headers, "task", ""); err != nil {
 		return bad("task", err)
@@ -97,6 +112,9 @@ func readRequest(d *Delivery) (*request, *rejection) {
 		return bad("retries", errors.Join(err, fmt.Errorf("want a number from 0 to %d", math.MaxInt32)))
 	}
 	r.retries = int(retries)
+	if starts, err := numberHeader(m.Headers[startsHeader]); err == nil && starts > 0 && starts < math.MaxInt32 {
+		r.starts = int(starts)
+	}
 	if r.eta, err = timeHeader(m.Headers["eta"]); err != nil {
 		return bad("eta", err)
 	}

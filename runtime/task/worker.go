@@ -83,6 +83,10 @@ const (
 	maxLocalWait = 5 * time.Second
 	// settleTimeout bounds the wait for a broker that does not answer.
 	settleTimeout = 30 * time.Second
+	// orphanPatience is how long after a lost connection, when there is a session again, a running task waits for
+	// its message; readyInterval how often the worker looks whether there is.
+	orphanPatience = 5 * time.Second
+	readyInterval  = 100 * time.Millisecond
 	// settleRetryDelay keeps a message whose outcome the broker refuses from spinning.
 	settleRetryDelay = time.Second
 )
@@ -96,6 +100,8 @@ type Worker struct {
 	byQueue    map[string]*pool
 	limits     *limits
 	held       *holding
+	copies     *copies
+	probation  *probation
 	logger     *slog.Logger
 	statistics *statistics
 	slots      *slots
@@ -124,6 +130,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		config:     config,
 		logger:     config.Logger,
 		held:       newHolding(),
+		copies:     newCopies(),
 		statistics: newStatistics(config.Logger),
 		slots:      newSlots(),
 		watchdog:   &watchdog{logger: config.Logger},
@@ -138,6 +145,11 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats,
 	}
 	w.makePools()
+	slots := 0
+	for _, p := range w.pools {
+		slots += p.slots
+	}
+	w.probation = newProbation(slots, w.count, func(r *request) { w.byQueue[r.message.Queue].putFirst(r) })
 	w.limits = newLimits(config.DefaultRateLimit, w.byQueue, w.start, w.postpone)
 	for name, rate := range config.RateLimits {
 		if err := w.SetRateLimit(name, rate); err != nil {
@@ -265,7 +277,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
-		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Logger: w.logger,
+		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose, Logger: w.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
@@ -310,16 +322,26 @@ func (w *Worker) subscriptions() []Subscription {
 				continue
 			}
 			s.Prioritized = s.Prioritized || e.spec.Priority != nil
+			s.Longest = longest(s.Longest, e.spec.Timeout)
 			if b, ok := e.spec.binding(); ok && !slices.Contains(s.Bindings, b) {
 				s.Bindings = append(s.Bindings, b)
 			}
 		}
-		out = append(out, s)
+		s.Longest = max(s.Longest, 0)
+		out = append(out, s, Subscription{Queue: probationQueue(q.Name), Prefetch: w.byQueue[q.Name].slots, Longest: s.Longest})
 		if w.offersSlots(q.Name) {
 			out = append(out, w.slots.subscriptions(q.Name, s.Prefetch)...)
 		}
 	}
 	return out
+}
+
+// longest is the longer of two time limits; one that there is not is -1, and longer than any.
+func longest(a, b time.Duration) time.Duration {
+	if a < 0 || b == 0 {
+		return -1
+	}
+	return max(a, b)
 }
 
 // deliver takes one delivery from the transport, and never waits.
@@ -332,14 +354,33 @@ func (w *Worker) deliver(d *Delivery) {
 	if queue, ok := w.slots.own[d.Message.Queue]; ok {
 		d.Message.Queue = queue
 	}
+	if queue, ok := strings.CutSuffix(d.Message.Queue, probationQueue("")); ok && w.byQueue[queue] != nil && w.byQueue[d.Message.Queue] == nil {
+		d.Message.Queue = queue
+	}
 	r, rejected := w.executor.read(d)
+	switch what, outcome := w.copies.meet(r); what {
+	case adopted:
+		return
+	case surplus, ended:
+		w.logger.Info("a second copy of a task is not run", "task", r.name, "id", r.id, "queue", d.Message.Queue)
+		go w.settleCopy(r, outcome)
+		return
+	}
+	r.suspect = r.suspect && !w.copies.neverStarted(r)
+	if rejected == nil && r.suspect && r.starts >= maxStarts {
+		rejected = crashed(r)
+	}
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
 		go w.settle(r, w.executor.rejected(r, rejected))
 		return
 	}
 	if !w.held.add(r) {
-		go w.settle(r, Outcome{Requeue: true})
+		go w.release(r, Outcome{Requeue: true})
+		return
+	}
+	if d.Attempts >= maxAttempts {
+		w.refresh(r)
 		return
 	}
 	if w.slots.give(r) {
@@ -357,7 +398,38 @@ func (w *Worker) deliver(d *Delivery) {
 }
 
 // start puts a request in line for a slot.
-func (w *Worker) start(r *request) { w.byQueue[r.message.Queue].put(r) }
+func (w *Worker) start(r *request) {
+	if w.probation.wants(r) {
+		w.probation.put(r)
+		return
+	}
+	w.byQueue[r.message.Queue].put(r)
+}
+
+// refresh sends a message anew that was delivered again and again, before the broker has had enough of it.
+func (w *Worker) refresh(r *request) {
+	if w.held.take(r) {
+		go func() {
+			defer w.held.done()
+			w.release(r, Outcome{Publish: []*Message{onProbation(r.message, r.starts)}})
+		}()
+	}
+}
+
+// count sends a suspect to be started; see probation.
+func (w *Worker) count(r *request) {
+	w.probation.sends(r)
+	if w.copies.drop(r) || !w.held.take(r) {
+		w.probation.unsent(r)
+		return
+	}
+	go func() {
+		defer w.held.done()
+		if !w.release(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}) {
+			w.probation.unsent(r)
+		}
+	}()
+}
 
 // slot runs one task after the other.
 func (w *Worker) slot(ctx context.Context, p *pool) {
@@ -380,13 +452,23 @@ func (w *Worker) postpone(r *request, t time.Time) {
 	next.ETA = t
 	go func() {
 		defer w.held.done()
-		w.settle(r, Outcome{Publish: []*Message{next}})
+		w.release(r, Outcome{Publish: []*Message{next}})
 	}()
 }
 
 // run runs a request in a slot. What follows from it needs no slot.
 func (w *Worker) run(ctx context.Context, r *request) {
+	harmless := false
+	if r.turn != nil {
+		defer func() { w.probation.done(r.turn, harmless) }()
+	}
 	if !w.held.take(r) {
+		return
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !w.copies.begin(r, cancel) {
+		w.held.done()
 		return
 	}
 	if outcome, expired := w.executor.expired(r); expired {
@@ -395,12 +477,16 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		return
 	}
 	early := r.entry.spec.AckEarly
-	if early && !w.settle(r, Outcome{}) {
+	if early && !w.settleEarly(r) {
 		w.held.done()
 		return
 	}
+	if r.turn != nil {
+		w.probation.running(r.turn)
+	}
 	start := time.Now()
 	outcome := w.executor.execute(ctx, r)
+	harmless = true
 	r.overhead = time.Since(start) - r.took
 	go w.conclude(r, outcome, early)
 }
@@ -410,6 +496,13 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.held.done()
 	w.statistics.settles()
 	defer w.statistics.count(r)
+	if outcome.Requeue {
+		if r.starts > 0 { // or it would come again as one that has ended its process
+			outcome = Outcome{Publish: []*Message{onProbation(r.message, r.starts-1)}}
+		}
+		w.release(r, outcome)
+		return
+	}
 	if !acked {
 		w.settle(r, outcome)
 		return
@@ -428,30 +521,106 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	}
 }
 
-// settle ends a delivery. If the broker refuses the outcome the message goes back to its
-// queue: work may be repeated, but is not lost.
+// settle ends a request. If its session has ended, the next delivery of its message ends so; if the broker
+// refuses the outcome, the message goes back to its queue: work may be repeated, but is not lost.
 func (w *Worker) settle(r *request, outcome Outcome) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	err := w.consumer.Settle(ctx, r.delivery, outcome)
-	if err == nil {
-		return true
+	for {
+		d := w.copies.delivery(r)
+		err := w.trySettle(d, outcome)
+		switch {
+		case err == nil:
+			w.endCopies(r, d)
+			return true
+		case !isGone(err):
+			w.refused(r, w.copies.leave(r), err)
+			return false
+		case w.copies.keep(r, d, outcome):
+			w.logger.Warn("the connection was lost before the task was settled: that is done when the broker delivers it again", "task", r.name, "id", r.id)
+			return false
+		}
 	}
-	if errors.Is(err, ErrStale) || errors.Is(err, ErrClosed) {
-		w.logger.Warn("the connection was lost before the task was settled: the broker delivers it again", "task", r.name, "id", r.id)
+}
+
+// settleEarly ends a request that is about to run, and says whether it may.
+func (w *Worker) settleEarly(r *request) bool {
+	d := w.copies.delivery(r)
+	if err := w.trySettle(d, Outcome{}); err != nil {
+		w.logger.Warn("the task can't be acked before it runs: the broker delivers it again", "task", r.name, "id", r.id, "error", err)
+		w.copies.leave(r)
 		return false
 	}
+	w.endCopies(r, d)
+	return true
+}
+
+// endCopies takes note that a request was settled by d.
+func (w *Worker) endCopies(r *request, d *Delivery) {
+	if newer := w.copies.end(r, d); newer != nil {
+		_ = w.trySettle(newer, Outcome{}) // else it comes again, and is known
+	}
+}
+
+// release gives a request back to the broker, in one form or another. It may be here again at once.
+func (w *Worker) release(r *request, outcome Outcome) bool {
+	d := w.copies.leave(r)
+	err := w.trySettle(d, outcome)
+	if err != nil && !isGone(err) {
+		w.refused(r, d, err)
+	}
+	return err == nil
+}
+
+// settleCopy ends a delivery whose request has ended, or goes on with another delivery.
+func (w *Worker) settleCopy(r *request, outcome Outcome) {
+	if err := w.trySettle(r.delivery, outcome); err != nil && !isGone(err) {
+		w.refused(r, r.delivery, err)
+	}
+}
+
+// refused gives a message back whose outcome the broker does not take.
+func (w *Worker) refused(r *request, d *Delivery, err error) {
 	w.logger.Error("the task can't be settled: it goes back to its queue", "task", r.name, "id", r.id, "queue", r.message.Queue, "error", err)
-	if outcome.Requeue {
-		return false
-	}
 	time.Sleep(settleRetryDelay)
-	ctx, cancel = context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	if err := w.consumer.Settle(ctx, r.delivery, Outcome{Requeue: true}); err != nil && !errors.Is(err, ErrStale) {
+	if err := w.trySettle(d, Outcome{Requeue: true}); err != nil && !isGone(err) {
 		w.logger.Error("the task can't be given back either", "task", r.name, "id", r.id, "error", err)
 	}
-	return false
+}
+
+func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	return w.consumer.Settle(ctx, d, outcome)
+}
+
+// isGone says that the broker has taken a delivery back.
+func isGone(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrClosed) }
+
+// lose takes note that a session has ended. What had not started comes again.
+func (w *Worker) lose(session uint64, cause error) {
+	w.copies.lose(session)
+	if errors.Is(cause, ErrDeliveryTimeout) {
+		return // the tasks that took too long may still be the first to end
+	}
+	go w.cancelOrphans(session)
+}
+
+// cancelOrphans cancels the tasks whose messages have not come back some time after there is a session again:
+// another worker runs them.
+func (w *Worker) cancelOrphans(session uint64) {
+	<-w.started
+	for back := time.Duration(0); back < orphanPatience; back += readyInterval {
+		time.Sleep(readyInterval)
+		if w.held.isClosed() {
+			return
+		}
+		if !w.consumer.Ready() {
+			back = 0
+		}
+	}
+	for _, r := range w.copies.orphans(session) {
+		w.logger.Warn("the connection was lost, and another worker has the task: cancelled here", "task", r.name, "id", r.id)
+		r.cancel(ErrConnectionLost)
+	}
 }
 
 // drain ends the work. See Run.
@@ -466,7 +635,7 @@ func (w *Worker) drain(cancelTasks context.CancelCauseFunc) error {
 	}
 	var back sync.WaitGroup
 	for _, r := range unstarted {
-		back.Go(func() { w.settle(r, Outcome{Requeue: true}) })
+		back.Go(func() { w.release(r, Outcome{Requeue: true}) })
 	}
 	back.Wait()
 	select {

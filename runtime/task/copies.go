@@ -1,0 +1,247 @@
+package task
+
+import (
+	"context"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// copies recognises messages that this process has already. A broker delivers again what was not settled when a connection was
+// lost, though the task may be running here, or have ended; and a sender that got no confirm has
+// sent the same message twice. The task runs once all the same: its newest delivery is the one that is settled.
+type copies struct {
+	seeds [2]maphash.Seed
+
+	mu    sync.Mutex
+	since uint64 // sessions with lower numbers have ended
+	// live are the requests that are here and not settled.
+	live map[copyKey]*request
+	// settled and unstarted are messages that had their end here, and those that were dropped before they
+	// started, since their session had ended.
+	settled, unstarted keyMemory
+	// kept are outcomes whose delivery could not be settled any more, for the next one. keptOrder has the oldest first.
+	kept      map[copyKey]Outcome
+	keptOrder []copyKey
+}
+
+// maxKept bounds the outcomes that wait for another delivery of their message; it may have gone to another worker.
+const maxKept = 1024
+
+// copyKey is a hash, long enough that no two messages ever share one.
+type copyKey [2]uint64
+
+func newCopies() *copies {
+	return &copies{
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		live:  map[copyKey]*request{}, kept: map[copyKey]Outcome{},
+	}
+}
+
+// identify gives the request its keys: of the call, which is the same also if a caller has sent it twice under one
+// id, and of the message.
+func (c *copies) identify(r *request) {
+	var number [2 * 20]byte
+	numbers := strconv.AppendInt(append(strconv.AppendInt(number[:0], int64(r.retries), 10), '/'), int64(r.starts), 10)
+	for i, seed := range c.seeds {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		for _, part := range [...]string{r.message.Queue, r.name, r.id} {
+			h.WriteString(part)
+			h.WriteByte(0)
+		}
+		h.Write(numbers)
+		h.WriteByte(0)
+		h.Write(r.message.Body)
+		r.callKey[i] = h.Sum64()
+		if r.delivery.MessageID != "" {
+			h.Reset()
+			h.WriteString(r.message.Queue)
+			h.WriteByte(0)
+			h.WriteString(r.delivery.MessageID)
+			r.messageKey[i] = h.Sum64()
+		}
+	}
+}
+
+// meeting says what a delivery turned out to be.
+type meeting int
+
+const (
+	// newcomer has not been here.
+	newcomer meeting = iota
+	// adopted is another delivery of a request whose own is lost: the request has it now.
+	adopted
+	// surplus is a second copy of a request that can still be settled by its own.
+	surplus
+	// ended had its end here; the outcome is carried out if it could not be before.
+	ended
+)
+
+// meet looks whether the request of a new delivery is here already. A newcomer is, from now on.
+func (c *copies) meet(r *request) (meeting, Outcome) {
+	c.identify(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if here, ok := c.live[r.callKey]; ok {
+		if !c.isLost(here) {
+			return surplus, Outcome{}
+		}
+		here.delivery = r.delivery
+		return adopted, Outcome{}
+	}
+	if r.recognisable() {
+		if outcome, ok := c.kept[r.messageKey]; ok {
+			c.forget(r.messageKey)
+			return ended, outcome
+		}
+		if c.settled.has(r.messageKey) {
+			return ended, Outcome{}
+		}
+	}
+	c.live[r.callKey] = r
+	return newcomer, Outcome{}
+}
+
+// recognisable says whether the message's id tells it from all others.
+func (r *request) recognisable() bool {
+	return r.delivery.MessageID != "" && (r.delivery.Unique || r.delivery.Redelivered)
+}
+
+func (c *copies) isLost(r *request) bool { return r.delivery.Session < c.since }
+
+// lose takes note that a session has ended.
+func (c *copies) lose(session uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = max(c.since, session+1)
+}
+
+// begin takes note that the request starts to run, and how to cancel it; false if its delivery is lost. Then
+// it is gone: the broker delivers it again.
+func (c *copies) begin(r *request, cancel context.CancelCauseFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isLost(r) {
+		c.unstarted.add(r.messageKey)
+		c.remove(r)
+		return false
+	}
+	r.cancel = cancel
+	return true
+}
+
+// drop takes a request away whose delivery is lost and that has not started, and says whether it did.
+func (c *copies) drop(r *request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isLost(r) {
+		c.unstarted.add(r.messageKey)
+		c.remove(r)
+		return true
+	}
+	return false
+}
+
+// neverStarted says whether the request was here before, and surely did not start.
+func (c *copies) neverStarted(r *request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.delivery.MessageID != "" && c.unstarted.has(r.messageKey)
+}
+
+// orphans returns the running requests whose deliveries went with a session and have not come again.
+func (c *copies) orphans(session uint64) []*request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*request
+	for _, r := range c.live {
+		if r.cancel != nil && r.delivery.Session == session {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// delivery is the newest one of the request.
+func (c *copies) delivery(r *request) *Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return r.delivery
+}
+
+// leave takes note that the request is about to go back to the broker, in one form or another: it may be
+// here again before that is settled. It returns the newest delivery.
+func (c *copies) leave(r *request) *Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(r)
+	return r.delivery
+}
+
+// end takes note that the request was settled by d. If another delivery has come in that moment it is returned.
+func (c *copies) end(r *request, d *Delivery) *Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(r)
+	if d.MessageID != "" {
+		c.settled.add(r.messageKey)
+	}
+	if r.delivery != d {
+		return r.delivery
+	}
+	return nil
+}
+
+// keep keeps the outcome of a request that could not be settled by d for its next delivery. false: that has come already.
+func (c *copies) keep(r *request, d *Delivery, o Outcome) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.delivery != d {
+		return false
+	}
+	c.remove(r)
+	if d.MessageID == "" {
+		return true
+	}
+	if len(c.kept) >= maxKept {
+		c.forget(c.keptOrder[0])
+	}
+	c.kept[r.messageKey] = o
+	c.keptOrder = append(c.keptOrder, r.messageKey)
+	return true
+}
+
+func (c *copies) forget(key copyKey) {
+	delete(c.kept, key)
+	c.keptOrder = slices.DeleteFunc(c.keptOrder, func(k copyKey) bool { return k == key })
+}
+
+func (c *copies) remove(r *request) {
+	if c.live[r.callKey] == r {
+		delete(c.live, r.callKey)
+	}
+}
+
+// keyMemory remembers at least the last rememberedKeys keys, and at most twice as many.
+type keyMemory struct {
+	young, old map[copyKey]struct{}
+}
+
+const rememberedKeys = 1 << 15
+
+func (m *keyMemory) add(key copyKey) {
+	if m.young == nil || len(m.young) >= rememberedKeys {
+		m.old, m.young = m.young, make(map[copyKey]struct{})
+	}
+	m.young[key] = struct{}{}
+}
+
+func (m *keyMemory) has(key copyKey) bool {
+	if _, ok := m.young[key]; ok {
+		return true
+	}
+	_, ok := m.old[key]
+	return ok
+}

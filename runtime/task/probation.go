@@ -1,0 +1,210 @@
+package task
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A task may end the whole process: os.Exit, a fatal error of the runtime, all memory used up. Nobody is left then to say which
+// of the running tasks it was, and the broker delivers all that the process had again, what had not started included. So messages
+// that are delivered again are suspects. They start one after the other, and before one starts
+// the number of its starts is written into the message: it is sent to another queue, from where it is delivered
+// at once. A message that is delivered again from that queue had started when its process ended. When
+// that has happened too often it goes to the dead letters; and those that were only near it do not.
+//
+// Other messages run beside the suspects as ever.
+
+// probationQueue is where the suspects of a queue go to be started.
+func probationQueue(queue string) string { return queue + ".probation" }
+
+const (
+	// startsHeader counts the starts of a suspect.
+	startsHeader = "taskgen-starts"
+	// maxStarts is how often a suspect is started, besides the first time, when it was none.
+	maxStarts = 5
+	// proof is how long a suspect runs before the next one starts, if it has not ended. From the
+	// lonelyStart-th start on it runs for longProof, and not beside other suspects: one of them
+	// has ended a process more than once.
+	proof       = time.Second
+	longProof   = time.Minute
+	lonelyStart = 3
+	// countTimeout is how long a turn is kept for a suspect that was sent to be started; it may have gone to
+	// another worker.
+	countTimeout = 2 * time.Second
+	// trusted is how many suspects must have proved harmless until the rest, if they have not been started
+	// before, run as others do: it was no crash, or not theirs.
+	trusted = 100
+	// maxAttempts is how often a message may be delivered without being settled. RabbitMQ deletes it after 20
+	// times by default; before that it is sent anew.
+	maxAttempts = 10
+)
+
+// probation gives the suspects of a pool their turns.
+type probation struct {
+	slots int
+	// count sends a suspect to be started; start starts it.
+	count, start func(*request)
+
+	mu   sync.Mutex
+	line []*request
+	// taken are the turns that are taken now, lonely that one of them wants no other beside it.
+	taken  int
+	lonely bool
+	// counted are the turns of suspects on their way through the broker, by task id.
+	counted map[string]*turn
+	// proved is how many suspects have proved harmless.
+	proved int
+}
+
+// turn is the right of a suspect to run now.
+type turn struct {
+	lonely bool
+	over   bool
+	timer  *time.Timer
+}
+
+func newProbation(slots int, count, start func(*request)) *probation {
+	return &probation{slots: slots, count: count, start: start, counted: map[string]*turn{}}
+}
+
+// wants says whether the request must wait for its turn.
+func (p *probation) wants(r *request) bool {
+	if r.starts > 0 {
+		return true
+	}
+	if !r.suspect || r.entry.spec.AckEarly {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.proved < trusted
+}
+
+// isCounted says whether the request may start as it is: the message says which of its starts this is.
+func (r *request) isCounted() bool { return r.starts > 0 && !r.suspect }
+
+// nextStart is which of its starts the request's next one is.
+func (r *request) nextStart() int {
+	if r.isCounted() {
+		return r.starts
+	}
+	return r.starts + 1
+}
+
+// put takes a suspect.
+func (p *probation) put(r *request) {
+	p.mu.Lock()
+	if t := p.counted[r.id]; t != nil && r.isCounted() {
+		delete(p.counted, r.id)
+		t.timer.Stop()
+		r.turn = t
+		p.mu.Unlock()
+		p.start(r)
+		return
+	}
+	p.line = append(p.line, r)
+	p.advance()
+}
+
+// advance gives the next turns. The caller holds p.mu, and does not any more.
+func (p *probation) advance() {
+	var start, count []*request
+	for len(p.line) > 0 && p.free(p.line[0]) {
+		r := p.line[0]
+		p.line = p.line[1:]
+		r.turn = &turn{lonely: r.nextStart() >= lonelyStart}
+		p.taken++
+		p.lonely = r.turn.lonely
+		if r.isCounted() {
+			start = append(start, r)
+		} else {
+			count = append(count, r)
+		}
+	}
+	p.mu.Unlock()
+	for _, r := range start {
+		p.start(r)
+	}
+	for _, r := range count {
+		p.count(r)
+	}
+}
+
+// free says whether a suspect may have its turn now: one at a time at first, more when some have proved harmless.
+func (p *probation) free(r *request) bool {
+	if r.nextStart() >= lonelyStart || p.lonely {
+		return p.taken == 0
+	}
+	return p.taken < min(1+p.proved, p.slots)
+}
+
+// sends keeps the turn of a suspect that is about to be sent to be started.
+func (p *probation) sends(r *request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.turn.timer = time.AfterFunc(countTimeout, func() { p.unsent(r) })
+	p.counted[r.id] = r.turn
+}
+
+// unsent ends the turn of a suspect that has not come back.
+func (p *probation) unsent(r *request) {
+	p.mu.Lock()
+	if p.counted[r.id] != r.turn {
+		p.mu.Unlock() // it has
+		return
+	}
+	delete(p.counted, r.id)
+	p.end(r.turn, false)
+}
+
+// running takes note that a suspect has begun to run.
+func (p *probation) running(t *turn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wait := proof
+	if t.lonely {
+		wait = longProof
+	}
+	t.timer = time.AfterFunc(wait, func() { p.done(t, true) })
+}
+
+// done ends a turn. harmless says that the suspect has run, or runs for long.
+func (p *probation) done(t *turn, harmless bool) {
+	p.mu.Lock()
+	p.end(t, harmless)
+}
+
+// end is done for who holds p.mu, and does not any more.
+func (p *probation) end(t *turn, harmless bool) {
+	if t.over {
+		p.mu.Unlock()
+		return
+	}
+	t.over = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	p.taken--
+	p.lonely = p.lonely && p.taken > 0
+	if harmless {
+		p.proved++
+	}
+	p.advance()
+}
+
+// onProbation copies a message for the queue of suspects.
+func onProbation(m *Message, starts int) *Message {
+	next := later(m)
+	next.Queue = probationQueue(m.Queue)
+	if starts > 0 {
+		next.Headers[startsHeader] = int32(starts)
+	}
+	return next
+}
+
+// crashed is why a suspect is not started again.
+func crashed(r *request) *rejection {
+	return reject(ReasonCrash, "WorkerLostError", "billiard.exceptions",
+		fmt.Errorf("the worker process ended while the task ran, %d times in a row: it calls os.Exit, is killed for its memory, or ends in a fatal error of the Go runtime; see the worker's standard error", r.starts+1))
+}
