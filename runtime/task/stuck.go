@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,15 +109,19 @@ func (s *watchedSlot) overdue(now time.Time) *request {
 	return s.request
 }
 
-// runs says whether r is what the slot runs, and why and when its context has ended.
-func (s *watchedSlot) runs(r *request) (cause error, late time.Time, ok bool) {
+// describe says what the slot runs, and since when it should not any more, if that is still r. r is stuck from now on.
+func (s *watchedSlot) describe(r *request) (attrs []any, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.request != r {
-		return nil, late, false
+		return nil, false
 	}
 	s.stuck = true
-	return context.Cause(s.ctx), s.late, true
+	attrs = []any{"task", r.name, "id", r.id, "queue", r.message.Queue, "cause", context.Cause(s.ctx)}
+	if !s.late.IsZero() {
+		attrs = append(attrs, "for", time.Since(s.late).Round(time.Millisecond))
+	}
+	return attrs, true
 }
 
 // watch looks at the slots until ctx ends.
@@ -164,11 +169,7 @@ func (d *watchdog) tell(what string, which func(*watchedSlot) *request) {
 	stacks := allStacks()
 	for s, r := range found {
 		// One that has returned meanwhile has another stack.
-		if cause, late, ok := s.runs(r); ok {
-			attrs := []any{"task", r.name, "id", r.id, "queue", r.message.Queue, "cause", cause}
-			if !late.IsZero() {
-				attrs = append(attrs, "for", time.Since(late).Round(time.Millisecond))
-			}
+		if attrs, ok := s.describe(r); ok {
 			d.logger.Error(what, append(attrs, "stack", stackOf(stacks, s.goroutine))...)
 		}
 	}
@@ -177,7 +178,7 @@ func (d *watchdog) tell(what string, which func(*watchedSlot) *request) {
 func (d *watchdog) all() []*watchedSlot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.slots[:len(d.slots):len(d.slots)]
+	return slices.Clip(d.slots)
 }
 
 // stuck counts the tasks that are stuck, and finds the queues that have no other slots.
