@@ -16,9 +16,13 @@ import (
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
-// frameSize is the largest frame that we negotiate, RabbitMQ's own default. A
-// message's properties and headers must fit into one.
+// frameSize is the broker's largest frame by default. A message's properties and headers must fit
+// into one.
 const frameSize = 128 << 10
+
+// largestFrame is the largest that is accepted where the broker allows it: who sends with more
+// than the default can put headers into a message that don't fit into a smaller one.
+const largestFrame = 16 << 20
 
 // closeTimeout bounds the farewell to the broker; a blocked or dead one does not answer.
 const closeTimeout = time.Second
@@ -46,13 +50,14 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 	if err != nil {
 		return nil, err
 	}
-	socket := newCoalescer(raw)
+	frames := newFrameReader(raw)
+	socket := newCoalescer(frames)
 	// The library heeds no context during the handshake: closing the socket ends it.
 	release := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	config := amqp.Config{
 		Vhost:      d.address.vhost,
 		Heartbeat:  d.address.heartbeat,
-		FrameSize:  frameSize,
+		FrameSize:  largestFrame,
 		Locale:     "en_US",
 		Properties: amqp.Table{"product": "taskgen", "platform": "Go", "connection_name": name},
 		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: d.address.user, Password: d.address.password}},
@@ -69,6 +74,7 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 		_ = socket.Close()
 		return nil, err
 	}
+	frames.limit.Store(int64(conn.Config.FrameSize))
 	return newConnection(conn, raw), nil
 }
 

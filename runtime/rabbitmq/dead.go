@@ -261,7 +261,9 @@ func newDeadMessage(d *amqp.Delivery, queue string) *task.DeadMessage {
 	dead := &task.DeadMessage{DeadLetter: readDeadLetter(d.Headers)}
 	m := newDelivery(d, queue, 0).Message
 	m.Exchange, m.RoutingKey, m.ETA = "", "", time.Time{}
-	maps.DeleteFunc(m.Headers, func(name string, _ any) bool { return strings.HasPrefix(name, ownHeaders) })
+	maps.DeleteFunc(m.Headers, func(name string, _ any) bool {
+		return strings.HasPrefix(name, ownHeaders) && name != task.UnreadableHeader
+	})
 	dead.Message = m
 	return dead
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -111,7 +110,6 @@ const (
 	maxDeadReason = 256
 	maxDeadError  = 8 << 10
 	maxDeadStack  = 32 << 10
-	maxDeadExtra  = maxDeadReason + maxDeadError + maxDeadStack + 1<<10
 )
 
 // park puts a message into the dead letters of its queue, or of that queue's heir. What would go with its
@@ -130,19 +128,23 @@ func (c *consumer) park(ctx context.Context, m *task.Message, dead *task.DeadLet
 
 // park puts a message into its queue's dead letters.
 func (t *Transport) park(ctx context.Context, m *task.Message, dead *task.DeadLetter) error {
-	headers := maps.Clone(m.Headers)
-	if headers == nil {
-		headers = make(map[string]any)
+	headers := map[string]any{
+		reasonHeader: clip(dead.Reason, maxDeadReason),
+		errorHeader:  clip(dead.Error, maxDeadError),
+		workerHeader: clip(dead.Worker, 255),
+		diedHeader:   dead.Time.UTC().Format(time.RFC3339Nano),
 	}
-	if tableSize(headers) > maxHeaders-maxDeadExtra {
-		headers = map[string]any{"task": clip(m.Task, 255), "id": clip(m.ID, 255), headersHeader: "dropped"}
-	}
-	headers[reasonHeader] = clip(dead.Reason, maxDeadReason)
-	headers[errorHeader] = clip(dead.Error, maxDeadError)
-	headers[workerHeader] = clip(dead.Worker, 255)
-	headers[diedHeader] = dead.Time.UTC().Format(time.RFC3339Nano)
 	if dead.Stack != "" {
 		headers[stackHeader] = clip(dead.Stack, maxDeadStack)
+	}
+	if tableSize(headers)+tableSize(m.Headers) > maxHeaders {
+		headers["task"], headers["id"], headers[headersHeader] = clip(m.Task, 255), clip(m.ID, 255), "dropped"
+	} else {
+		for name, value := range m.Headers {
+			if _, ours := headers[name]; !ours {
+				headers[name] = value
+			}
+		}
 	}
 	out, err := newPublishing(&task.Message{
 		ID: m.ID, Task: m.Task, Queue: m.Queue + deadSuffix,
