@@ -322,7 +322,7 @@ func write(to io.Writer, text string, piece int) {
 // greet answers what the library says until it consumes.
 func greet(conn net.Conn) {
 	answers := map[string]string{
-		"\x00\x0a\x00\x0b": method(0, "\x00\x0a\x00\x1e"+"\x00\x00"+"\x00\x02\x00\x00"+"\x00\x00"), // start-ok: tune
+		"\x00\x0a\x00\x0b": method(0, string([]byte{0, 10, 0, 30, 0, 0, 0, linkFrame >> 16, 0, 0, 0, 0})), // start-ok: tune
 		"\x00\x0a\x00\x28": method(0, "\x00\x0a\x00\x29"+short("")),                                // open: open-ok
 		"\x00\x14\x00\x0a": method(1, "\x00\x14\x00\x0b"+long("")),                                 // channel
 		"\x00\x3c\x00\x14": method(1, "\x00\x3c\x00\x15"+short("c")),                               // consume
@@ -330,7 +330,7 @@ func greet(conn net.Conn) {
 	if _, err := io.ReadFull(conn, make([]byte, 8)); err != nil {
 		return
 	}
-	_, _ = io.WriteString(conn, method(0, "\x00\x0a\x00\x0a\x00\x09"+long("")+long("PLAIN")+long("en_US")))
+	_, _ = io.WriteString(conn, method(0, string([]byte{0, 10, 0, 10, 0, 9})+long("")+long("PLAIN")+long("en_US")))
 	for {
 		head := make([]byte, frameHead)
 		if _, err := io.ReadFull(conn, head); err != nil {
