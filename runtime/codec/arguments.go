@@ -15,6 +15,11 @@ type arguments struct {
 	next int
 }
 
+// mostArguments bounds the table: an argument of one byte takes one of its entries, which are far larger.
+const mostArguments = 100_000
+
+var errTooManyArguments = fmt.Errorf("more than %d arguments", mostArguments)
+
 type argument struct {
 	name []byte
 	// at is where the value begins: an offset or an index, as the reader likes.
@@ -31,14 +36,18 @@ func (a *arguments) reset() {
 	*a = arguments{list: a.list[:0]}
 }
 
-func (a *arguments) addPositional(at int) {
+// addPositional reports whether there was room.
+func (a *arguments) addPositional(at int) bool {
 	a.list = append(a.list, argument{at: at})
 	a.positional++
 	a.next = a.positional
+	return len(a.list) <= mostArguments
 }
 
-func (a *arguments) addNamed(name []byte, at int) {
+// addNamed reports whether there was room.
+func (a *arguments) addNamed(name []byte, at int) bool {
 	a.list = append(a.list, argument{name: name, at: at})
+	return len(a.list) <= mostArguments
 }
 
 // find returns where the next field of a call is, or what is wrong with it.

@@ -178,7 +178,7 @@ func TestJSONBombs(t *testing.T) {
 	} {
 		for i := range new(anyArguments).Visits() {
 			a := new(anyArguments)
-			bounded(t, what, 512*mb, func() {
+			bounded(t, what, 160*mb, func() {
 				_, _ = s.DecodeCall([]byte("[["+bomb+"],{},{}]"), func(f codec.Fields) { a.Visits()[i](f.Field("x")) })
 			})
 		}
@@ -215,7 +215,7 @@ func TestYAMLBombs(t *testing.T) {
 		"unknown anchor":   "*a",
 	} {
 		var err error
-		bounded(t, what, 512*mb, func() { err = decodeAll(s, []byte(bomb)) })
+		bounded(t, what, 160*mb, func() { err = decodeAll(s, []byte(bomb)) }) // some 20 readings
 		if err == nil {
 			t.Errorf("%s: no error", what)
 		}
@@ -265,6 +265,55 @@ func TestGobDepth(t *testing.T) {
 	}
 }
 
+// A message of the largest size that consists of arguments only, with and without an end.
+func TestTooManyArguments(t *testing.T) {
+	const mb = 1 << 20
+	count := 8 * million
+	be := func(head byte, n int) string { return string(binary.BigEndian.AppendUint32([]byte{head}, uint32(n))) }
+	for name, bodies := range map[string][]string{
+		"json": {
+			"[[" + strings.Repeat("0,", count),
+			"[[" + strings.Repeat("0,", count) + "0],{},{}]",
+			"[[],{" + strings.Repeat(`"":0,`, count) + `"":0},{}]`,
+		},
+		"msgpack": {
+			"\x93" + be(0xdd, count) + strings.Repeat("\xc0", count) + "\x80\x80",
+			"\x93\x90" + be(0xdf, count) + strings.Repeat("\xa0\xc0", count) + "\x80",
+			"\x82\xa4args" + be(0xdd, count) + strings.Repeat("\xc0", count) + "\xa6kwargs\x80",
+		},
+	} {
+		s, _ := codec.ByName(name)
+		for _, body := range bodies {
+			bytes := []byte(body)
+			bounded(t, name, 32*mb, func() {
+				a := new(anyArguments)
+				if _, err := s.DecodeCall(bytes, func(f codec.Fields) { codec.String(f.Field("x"), &a.String) }); err == nil || !strings.Contains(err.Error(), "more than 100000 arguments") {
+					t.Errorf("%s: got %v for %.20q…", name, err, body)
+				}
+			})
+		}
+	}
+}
+
+// YAML takes its parser many times its size, so that the writer refuses it too.
+func TestTooMuchYAML(t *testing.T) {
+	s, _ := codec.ByName("yaml")
+	for _, text := range []string{strings.Repeat("x ", million), strings.Repeat("#", 2*million)} {
+		bounded(t, "words", 64<<20, func() { _, _ = s.DecodeTree([]byte(text)) })
+	}
+	text := strings.Repeat("x", 2<<20)
+	for what, read := range map[string]func() error{
+		"writing": func() error { _, err := s.EncodeCall(visitFunc(&text, codec.String[string]), nil); return err },
+		"reading": func() error { _, err := s.DecodeTree([]byte(text + "x")); return err },
+	} {
+		bounded(t, what, 16<<20, func() {
+			if err := read(); err == nil || !strings.Contains(err.Error(), "more than 2 MiB of YAML; use another serializer") {
+				t.Errorf("%s: got %v", what, err)
+			}
+		})
+	}
+}
+
 func TestDecompressionBombs(t *testing.T) {
 	const limit = 1 << 20
 	size := 64 * million
@@ -287,7 +336,7 @@ func TestDecompressionBombs(t *testing.T) {
 		"application/x-gzip": z.Bytes(),
 		"application/zstd":   encoder.EncodeAll(make([]byte, size), nil),
 	} {
-		bounded(t, header, 64<<20, func() {
+		bounded(t, header, 16<<20, func() {
 			_, err := codec.Decompress(header, bomb, limit)
 			tooLarge, ok := errors.AsType[*codec.LimitError](err)
 			if !ok || tooLarge.Limit != limit {

@@ -38,16 +38,13 @@ var compressions = []compression{
 	{"application/x-bz2", []string{"bzip2", "bzip"}, nil, openBzip2},
 }
 
-func findCompression(name string) (compression, error) {
-	for _, c := range compressions {
-		if name == c.header {
-			return c, nil
-		}
-		if slices.Contains(c.aliases, name) {
+func findCompression(name string) (*compression, error) {
+	for i := range compressions {
+		if c := &compressions[i]; name == c.header || slices.Contains(c.aliases, name) {
 			return c, nil
 		}
 	}
-	return compression{}, fmt.Errorf("compression %s is not supported; gzip and zstd are, and bzip2 for reading", quoteName(name))
+	return nil, fmt.Errorf("compression %s is not supported; gzip and zstd are, and bzip2 for reading", quoteName(name))
 }
 
 // LimitError says that a body is larger, decompressed, than allowed.
@@ -78,30 +75,54 @@ func Compress(name string, data []byte) (out []byte, header string, err error) {
 
 // Decompress reads a body whose header "compression" is the given one: a
 // content type, or one of the aliases that Celery knows. It fails with a
-// *[LimitError] if the result is larger than limit bytes; memory is taken as
-// data comes, not as it claims.
+// *[LimitError] if the result is larger than limit bytes, which takes next to no memory: what is large is
+// measured before it is kept.
 func Decompress(header string, data []byte, limit int64) ([]byte, error) {
 	c, err := findCompression(header)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.open(data)
-	if err != nil {
-		return nil, fmt.Errorf("decompress %s: %w", c.aliases[0], err)
-	}
-	defer s.close()
 	limit = min(limit, math.MaxInt64-1)
 	var out bytes.Buffer
-	if _, err := out.ReadFrom(io.LimitReader(s, limit+1)); err != nil {
-		return nil, fmt.Errorf("decompress %s: %w", c.aliases[0], err)
+	size, err := c.read(data, limit, &out)
+	if err == nil && size > int64(out.Len()) {
+		out.Reset()
+		out.Grow(int(size) + bytes.MinRead)
+		_, err = c.read(data, limit, &out)
 	}
-	if int64(out.Len()) > limit {
-		return nil, &LimitError{Limit: limit}
-	}
-	if s.trailing() {
-		return nil, fmt.Errorf("decompress %s: %w", c.aliases[0], errTrailing)
+	if err != nil {
+		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// mostAtOnce is how much room is made for a decompressed body before its size is known, in bytes.
+const mostAtOnce = 1 << 20
+
+// read decompresses data into out as far as there is room, or mostAtOnce if there is none yet, and
+// returns how large all of it is.
+func (c *compression) read(data []byte, limit int64, out *bytes.Buffer) (size int64, err error) {
+	s, err := c.open(data)
+	if err != nil {
+		return 0, fmt.Errorf("decompress %s: %w", c.aliases[0], err)
+	}
+	defer s.close()
+	body := io.LimitReader(s, limit+1)
+	size, err = out.ReadFrom(io.LimitReader(body, int64(max(out.Available()-bytes.MinRead, mostAtOnce))))
+	if err == nil {
+		var rest int64
+		rest, err = io.Copy(io.Discard, body)
+		size += rest
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("decompress %s: %w", c.aliases[0], err)
+	case size > limit:
+		return 0, &LimitError{Limit: limit}
+	case s.trailing():
+		return 0, fmt.Errorf("decompress %s: %w", c.aliases[0], errTrailing)
+	}
+	return size, nil
 }
 
 var deflaters = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}

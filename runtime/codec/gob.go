@@ -43,7 +43,7 @@ func readGob(r reflectReader, p any) {
 	case shape.recursive && len(b) > mostRecursiveGob:
 		r.problem(fmt.Sprintf("more than %d bytes of gob for %s, a type that can nest without end", mostRecursiveGob, shape.name))
 		return
-	case len(b) > mostGobMemory/max(1, shape.part):
+	case gobMemory(b, shape.part) > mostElements:
 		r.problem(tooMuchRoom)
 		return
 	}
@@ -64,9 +64,13 @@ func readGob(r reflectReader, p any) {
 // gob and some 250 of stack.
 const mostRecursiveGob = 256 << 10
 
-// mostGobMemory bounds the memory that one value takes: an element of a list
-// needs one byte of gob.
-const mostGobMemory = 512 << 20
+// gobMemory is about the most that the elements of b take in memory, if the largest of them takes part
+// bytes. An element that is larger than a number is a zero byte if it is empty, as it ends with one if it is a
+// struct; and otherwise has two bytes at least.
+func gobMemory(b []byte, part int) int {
+	empty := bytes.Count(b, []byte{0})
+	return empty*part + (len(b)-empty)*min(part, 8)
+}
 
 // gobError keeps what gob itself says, which is about types and lengths, and
 // leaves out what a user's own decoder says, which may quote the value.

@@ -204,7 +204,10 @@ func (r *jsonReader) indexArgs(s *scanner, i int) (end int) {
 	}
 	at, done := s.first(i, ']')
 	for !done {
-		r.args.addPositional(at)
+		if !r.args.addPositional(at) {
+			s.err = errTooManyArguments
+			return -1
+		}
 		if at = s.skip(at, 2); at < 0 {
 			return at
 		}
@@ -227,7 +230,10 @@ func (r *jsonReader) indexKwargs(s *scanner, i int) (end int) {
 		if value < 0 {
 			return value
 		}
-		r.args.addNamed(r.unquote(r.text[at:keyEnd]), value)
+		if !r.args.addNamed(r.unquote(r.text[at:keyEnd]), value) {
+			s.err = errTooManyArguments
+			return -1
+		}
 		if at = s.skip(value, 2); at < 0 {
 			return at
 		}

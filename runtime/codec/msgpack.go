@@ -204,7 +204,9 @@ func (r *msgpackReader) indexArgs(w *walker, i int) (end int, err error) {
 	}
 	i = t.at
 	for range t.n {
-		r.args.addPositional(i)
+		if !r.args.addPositional(i) {
+			return 0, errTooManyArguments
+		}
 		if i = w.skip(i, 2); i < 0 {
 			return 0, w.err
 		}
@@ -225,7 +227,9 @@ func (r *msgpackReader) indexKwargs(w *walker, i int) (end int, err error) {
 			return 0, errors.New("want strings as names of arguments, got " + k.kind.String())
 		}
 		i = k.at + k.n
-		r.args.addNamed(r.body[k.at:i], i)
+		if !r.args.addNamed(r.body[k.at:i], i) {
+			return 0, errTooManyArguments
+		}
 		if i = w.skip(i, 2); i < 0 {
 			return 0, w.err
 		}

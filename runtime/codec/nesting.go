@@ -44,7 +44,10 @@ func (n *nesting) close() bool {
 // message have to be bounded.
 type allowance int
 
-func (a *allowance) reset(message int) { *a = allowance(16<<20 + 16*message) }
+func (a *allowance) reset(message int) { *a = allowance(min(16<<20+16*message, mostElements)) }
+
+// mostElements bounds the allowance of large messages, in bytes.
+const mostElements = 64 << 20
 
 func (a *allowance) spend(n int) bool {
 	*a -= allowance(n)

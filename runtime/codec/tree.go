@@ -72,6 +72,9 @@ func (s *treeSerializer) encode(tree any) (data []byte, err error) {
 		data, err = s.marshal(tree)
 		return err
 	})
+	if _, ours := errors.AsType[*formatError](err); ours {
+		return nil, fmt.Errorf("%s: %w", s.name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: can't be encoded (%s)", s.name, errorType(err))
 	}
@@ -164,7 +167,9 @@ func (r *treeReader) indexCall(tree any) (embed any, err error) {
 		return nil, errors.New("want a list of arguments, got " + kindOf(args).String())
 	}
 	for _, x := range list {
-		r.args.addPositional(len(r.values))
+		if !r.args.addPositional(len(r.values)) {
+			return nil, errTooManyArguments
+		}
 		r.values = append(r.values, x)
 	}
 	return embed, r.indexKwargs(kwargs)
@@ -177,7 +182,9 @@ func (r *treeReader) indexKwargs(tree any) error {
 		return errors.New("want a map of arguments, got " + kindOf(tree).String())
 	}
 	for name, x := range m {
-		r.args.addNamed([]byte(name), len(r.values))
+		if !r.args.addNamed([]byte(name), len(r.values)) {
+			return errTooManyArguments
+		}
 		r.values = append(r.values, x)
 	}
 	return nil

@@ -21,9 +21,22 @@ import (
 func newYAML() Serializer {
 	return &treeSerializer{
 		name: "yaml", contentType: "application/x-yaml", contentEncoding: "utf-8",
-		marshal:   func(tree any) ([]byte, error) { return appendYAML(nil, tree) },
+		marshal:   marshalYAML,
 		unmarshal: parseYAML,
 	}
+}
+
+// mostYAML bounds a body, in bytes: the parser takes up to 25 times that.
+const mostYAML = 2 << 20
+
+var errYAMLTooLarge = &formatError{fmt.Sprintf("more than %d MiB of YAML; use another serializer", mostYAML>>20)}
+
+func marshalYAML(tree any) ([]byte, error) {
+	data, err := appendYAML(nil, tree)
+	if err == nil && len(data) > mostYAML {
+		return nil, errYAMLTooLarge
+	}
+	return data, err
 }
 
 // appendYAML appends a tree in YAML's flow style with all strings quoted, so
@@ -127,6 +140,9 @@ func appendYAMLString(dst []byte, s string) []byte {
 type yamlReader struct{ room allowance }
 
 func parseYAML(data []byte) (any, error) {
+	if len(data) > mostYAML {
+		return nil, errYAMLTooLarge
+	}
 	if !utf8.Valid(data) {
 		return nil, &formatError{"not valid UTF-8"}
 	}
