@@ -321,11 +321,11 @@ func write(to io.Writer, text string, piece int) {
 
 // greet answers what the library says until it consumes.
 func greet(conn net.Conn) {
-	answers := map[string]string{
-		"\x00\x0a\x00\x0b": method(0, string([]byte{0, 10, 0, 30, 0, 0, 0, linkFrame >> 16, 0, 0, 0, 0})), // start-ok: tune
-		"\x00\x0a\x00\x28": method(0, "\x00\x0a\x00\x29"+short("")),                                // open: open-ok
-		"\x00\x14\x00\x0a": method(1, "\x00\x14\x00\x0b"+long("")),                                 // channel
-		"\x00\x3c\x00\x14": method(1, "\x00\x3c\x00\x15"+short("c")),                               // consume
+	answers := map[uint32]string{ // by class and method
+		10<<16 | 11: method(0, string([]byte{0, 10, 0, 30, 0, 0, 0, linkFrame >> 16, 0, 0, 0, 0})), // start-ok: tune
+		10<<16 | 40: method(0, "\x00\x0a\x00\x29"+short("")),                                       // open: open-ok
+		20<<16 | 10: method(1, "\x00\x14\x00\x0b"+long("")),                                        // channel
+		60<<16 | 20: method(1, "\x00\x3c\x00\x15"+short("c")),                                      // consume
 	}
 	if _, err := io.ReadFull(conn, make([]byte, 8)); err != nil {
 		return
@@ -336,11 +336,11 @@ func greet(conn net.Conn) {
 		if _, err := io.ReadFull(conn, head); err != nil {
 			return
 		}
-		rest := make([]byte, binary.BigEndian.Uint32(head[3:])+1)
+		rest := make([]byte, binary.BigEndian.Uint32(head[3:])+frameTail)
 		if _, err := io.ReadFull(conn, rest); err != nil {
 			return
 		}
-		if answer := answers[string(rest[:4])]; answer != "" {
+		if answer := answers[binary.BigEndian.Uint32(rest)]; answer != "" {
 			_, _ = io.WriteString(conn, answer)
 		}
 	}
