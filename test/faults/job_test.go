@@ -42,9 +42,9 @@ type job struct {
 }
 
 const (
-	deaf    = "deaf"    // runs on when its context ends
-	exit    = "exit"    // ends its process
-	retry   = "retry"   // asks for another run after a second, twice
+	deaf  = "deaf"  // runs on when its context ends
+	exit  = "exit"  // ends its process
+	retry = "retry" // asks for another run after a second, twice
 )
 
 // jobs is the task of all scenarios.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,8 +54,11 @@ func (w *world) start(role string, args ...string) *process {
 	return p
 }
 
+// tail is the end of a log, without the tasks that went well.
 func tail(text string) string {
 	const most = 4 << 10
+	lines := slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool { return strings.Contains(line, "task succeeded") })
+	text = strings.Join(lines, "")
 	if len(text) > most {
 		return "…" + text[len(text)-most:]
 	}

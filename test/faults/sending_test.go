@@ -22,8 +22,8 @@ type sending struct {
 	deadline time.Duration
 	// client is w.client() by default.
 	client *task.Client
-	// options of each call.
-	options []task.Option
+	// with makes the options of a call, after do.
+	with func(*job) []task.Option
 }
 
 // call is one Delay.
@@ -98,8 +98,12 @@ func (s *sent) one(number int) {
 	if s.config.do != nil {
 		s.config.do(&j)
 	}
+	t := jobs(s.w.queue).Task
+	if s.config.with != nil {
+		t = t.With(s.config.with(&j)...)
+	}
 	c := call{task: number, begin: time.Now()}
-	_, c.err = jobs(s.w.queue).With(s.config.options...).Delay(ctx, j)
+	_, c.err = t.Send(ctx, &task.FuncArgs[job]{Value: j})
 	c.end = time.Now()
 	kind := accepted
 	if c.err != nil {

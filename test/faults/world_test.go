@@ -90,6 +90,9 @@ func newWorld(t testing.TB, fault string, p place) *world {
 		if t.Skipped() {
 			return
 		}
+		if w.row.tasks == 0 {
+			w.count()
+		}
 		w.row.failed = t.Failed()
 		results.add(w.row)
 	})
@@ -138,7 +141,7 @@ func (w *world) deleteQueues() {
 		return
 	}
 	defer conn.Close()
-	for _, queue := range []string{w.queue, w.queue + ".dead"} {
+	for _, queue := range []string{w.queue, w.queue + ".dead", w.queue + ".probation"} {
 		channel, err := conn.Channel()
 		if err == nil {
 			_, err = channel.QueueDelete(queue, false, false, false)

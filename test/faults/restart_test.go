@@ -1,0 +1,99 @@
+package faults
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// youngQueue is how long a quorum queue must exist to find its leader again after a kill -9 of its node. RabbitMQ
+// 3.10.8 needs it, whatever the client.
+const youngQueue = 4 * time.Second
+
+// The broker is stopped for 3 s, and later killed.
+func TestBrokerRestart(t *testing.T) {
+	alongside(t)
+	n := ownNode(t, "restart")
+	scenarios := []func(*testing.T, *party){
+		func(t *testing.T, p *party) { underRestarts(t, p, n.place, 1) },
+		func(t *testing.T, p *party) { underRestarts(t, p, n.place, 3) },
+		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), 1) },
+		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), 3) },
+		laterUnderRestarts,
+		retriesUnderRestarts,
+	}
+	if long {
+		for i, scenario := range scenarios {
+			t.Run(fmt.Sprint(i), func(t *testing.T) { scenario(t, newParty(n, 1)) })
+		}
+		return
+	}
+	p := newParty(n, len(scenarios))
+	t.Run("all", func(t *testing.T) {
+		for i, scenario := range scenarios {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				scenario(t, p)
+			})
+		}
+	})
+}
+
+// underRestarts sends and runs tasks all the time, with a backlog that waits.
+func underRestarts(t *testing.T, p *party, b place, workers int) {
+	p.join(t)
+	w := newWorld(t, fmt.Sprintf("broker stopped 3 s, then kill -9; workers: %d", workers), b)
+	perWorker := []int{1: 10, 3: 3}[workers]
+	backlog, stream, perSecond := pick(100, 2000), pick(900, 18_000), pick(60, 350)
+	// Together they are a little faster than the stream, so that there is a backlog for most of the time.
+	slow := func(j *job) { j.Take = time.Second * time.Duration(workers*perWorker) * 4 / time.Duration(5*perSecond) }
+	w.sendMany(backlog, slow)
+	var all []*process
+	for range workers {
+		all = append(all, w.worker("-c", fmt.Sprint(perWorker)))
+	}
+	w.ready(all...)
+	s := w.send(sending{tasks: stream, do: slow, perSecond: perSecond, senders: 16, deadline: time.Minute})
+	w.hurtTwice(p, s, stream)
+	s.wait()
+	s.allAccepted()
+	for _, worker := range all {
+		if !worker.alive() {
+			t.Error("a worker has ended")
+		}
+	}
+	w.finish()
+	w.within(goingAgain, "the publisher", w.row.publisherBack)
+	w.within(goingAgain, "the worker", w.row.workerBack)
+	// A worker knows what it has had; of what another one has had it knows nothing.
+	const faults = 2
+	if workers == 1 {
+		w.atMost("started twice", w.row.startedTwice, 0)
+	} else {
+		w.atMost("started twice", w.row.startedTwice, workers*perWorker*faults)
+	}
+}
+
+// hurtTwice has the broker stopped and killed while a stream of tasks is sent.
+func (w *world) hurtTwice(p *party, s *sent, stream int) {
+	w.Helper()
+	goingOn := func(part int) {
+		w.await("the stream goes on", func() bool { return len(s.all()) > part*stream/5 })
+	}
+	again := func(open time.Time) {
+		var publisher, worker time.Time
+		w.await("both sides are going again", func() bool {
+			var published, ran bool
+			publisher, published = s.firstAccepted(open)
+			worker, ran = w.ledger.firstStart(open)
+			return published && ran
+		})
+		w.row.publisherBack = max(w.row.publisherBack, publisher.Sub(open))
+		w.row.workerBack = max(w.row.workerBack, worker.Sub(open))
+	}
+	time.Sleep(youngQueue)
+	goingOn(1)
+	again(p.outage(stopAndStart))
+	goingOn(3)
+	again(p.outage(killAndStart))
+}
