@@ -24,12 +24,12 @@ func (f *askFlags) register(flags *pflag.FlagSet) {
 }
 
 // ask asks one worker of a queue what it has done, and measures how long the answer took.
-func (p *program) ask(cmd *cobra.Command, url string, f *askFlags) (stats task.Stats, took time.Duration, err error) {
+func (p *program) ask(cmd *cobra.Command, broker *urlFlag, f *askFlags) (stats task.Stats, took time.Duration, err error) {
 	if f.timeout <= 0 {
 		return stats, 0, misuse("-timeout %s: want a time above 0s", f.timeout)
 	}
 	queue := newCatalog(p.registry).queueFor(f.queue)
-	err = withClient(cmd.Context(), url, func(ctx context.Context, _ task.Transport) error {
+	err = withClient(cmd.Context(), broker, func(ctx context.Context, _ task.Transport) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("no worker that takes from queue %q has answered within %s: none runs, or all are busy", queue, f.timeout))
 		defer cancel()
 		sent := time.Now()

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -17,15 +18,19 @@ import (
 type banner struct {
 	worker, version, broker, remark string
 	concurrency                     int
+	drain                           time.Duration
+	health                          string // where probes are answered, "": nowhere
 	queues                          []task.QueueConfig
 	tasks                           []taskInfo
 	builtIn                         []string
 }
 
-func newBanner(t task.Transport, r *task.Registry, config task.WorkerConfig) *banner {
+func newBanner(t task.Transport, r *task.Registry, config task.WorkerConfig, health string) *banner {
 	b := &banner{
 		worker: config.Name, version: runtimeVersion(), broker: t.String(),
 		concurrency: config.Concurrency, queues: config.Queues,
+		// A drain of no time at all is one nanosecond in the config.
+		drain: config.Drain.Truncate(time.Millisecond), health: health,
 	}
 	for _, e := range r.Entries() {
 		if e.BuiltIn() {
@@ -67,6 +72,10 @@ func (b *banner) text() string {
 		about.add("", b.remark)
 	}
 	about.add("concurrency", strconv.Itoa(b.concurrency))
+	about.add("drain", b.drain.String())
+	if b.health != "" {
+		about.add("health", "http://"+b.health+"/livez and /readyz")
+	}
 	out.WriteString(about.String())
 	b.block(&out, "queues", len(b.queues), func(i int) []string {
 		q := b.queues[i]
@@ -104,7 +113,7 @@ func (b *banner) log(log *slog.Logger) {
 		tasks = append(tasks, t.Name)
 	}
 	log.Info("starting", "worker", b.worker, "taskgen", b.version, "go", runtime.Version(), "process", os.Getpid(),
-		"broker", b.broker, "concurrency", b.concurrency, "queues", queues, "tasks", tasks)
+		"broker", b.broker, "concurrency", b.concurrency, "drain", b.drain, "health", b.health, "queues", queues, "tasks", tasks)
 }
 
 func plural(n int, noun string) string {

@@ -33,7 +33,7 @@ type callFlags struct {
 	priority    *int // nil: the task's own
 }
 
-func (p *program) callCommand(url *string) *cobra.Command {
+func (p *program) callCommand(broker *urlFlag) *cobra.Command {
 	f := &callFlags{}
 	var priority int
 	cmd := &cobra.Command{
@@ -57,7 +57,7 @@ func (p *program) callCommand(url *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withClient(cmd.Context(), *url, func(ctx context.Context, _ task.Transport) error {
+			return withClient(cmd.Context(), broker, func(ctx context.Context, _ task.Transport) error {
 				return p.call(ctx, entry, arguments, f)
 			})
 		},

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -25,7 +24,8 @@ Long flags take one dash or two. The broker is a URL:
   sqlite:path                        the embedded broker: a folder, or a .db file
 
 Without one it is the embedded broker in .taskgen/ at the root of the module. Keep
-a URL with a password in ` + brokerVariable + `: command lines show up in ps.
+a URL with a password in ` + brokerVariable + `, or in a file that -broker-file names:
+command lines show up in ps.
 
 SIGTERM and SIGINT drain the worker: it takes no more messages, hands back what has
 not started, and lets the running tasks finish. A second signal stops it at once;
@@ -35,8 +35,8 @@ Exit codes: 0 done, 1 an error, 2 wrong usage.`
 
 // command builds the tree of commands.
 func (p *program) command() *cobra.Command {
-	var url string
-	run := p.runCommand(&url)
+	broker := &urlFlag{name: "broker", variable: brokerVariable}
+	run := p.runCommand(broker)
 	root := &cobra.Command{
 		Use: p.name, Short: "Run tasks", Long: manual,
 		Args: run.Args, RunE: run.RunE,
@@ -44,21 +44,13 @@ func (p *program) command() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.Flags().AddFlagSet(run.Flags())
-	root.PersistentFlags().StringVar(&url, "broker", "", "`URL` of the broker (default $"+brokerVariable+", or the embedded one)")
-	root.AddCommand(run, p.listCommand(), p.callCommand(&url), p.resultCommand(&url), p.pingCommand(&url), p.statsCommand(&url), p.deadCommand(&url), p.purgeCommand(&url), p.versionCommand())
+	broker.register(root.PersistentFlags(), "`URL` of the broker", ", or the embedded one")
+	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.pingCommand(broker), p.statsCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.versionCommand())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	return root
-}
-
-// openBroker opens the broker of the flag, of the environment, or the embedded one.
-func openBroker(ctx context.Context, flag string) (task.Transport, error) {
-	if flag == "" {
-		flag = os.Getenv(brokerVariable)
-	}
-	return broker.Transport(ctx, flag)
 }
 
 // patient is how long a command waits for a broker that is not there.
@@ -70,8 +62,12 @@ func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // withClient opens the broker for the time that do needs, with a client in its context.
-func withClient(ctx context.Context, url string, do func(context.Context, task.Transport) error) (err error) {
-	t, err := openBroker(ctx, url)
+func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error) (err error) {
+	url, err := flag.value()
+	if err != nil {
+		return err
+	}
+	t, err := broker.Transport(ctx, url)
 	if err != nil {
 		return err
 	}

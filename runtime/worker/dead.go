@@ -26,26 +26,26 @@ type deadFlags struct {
 	all    bool
 }
 
-func (p *program) deadCommand(url *string) *cobra.Command {
+func (p *program) deadCommand(broker *urlFlag) *cobra.Command {
 	f := &deadFlags{}
 	cmd := &cobra.Command{
 		Use: "dead", Short: "Show, replay and drop parked messages", Long: deadManual, Args: atMost(0),
 		RunE: func(*cobra.Command, []string) error { return misuse("dead: want list, show, replay or drop") },
 	}
 	cmd.PersistentFlags().StringArrayVarP(&f.queues, "queue", "Q", nil, "look at `QUEUE`; can be repeated (default all queues of the tasks)")
-	cmd.AddCommand(p.deadListCommand(url, f), p.deadShowCommand(url, f),
-		p.deadEndCommand(url, f, "replay", "Send parked messages to their queues again", task.ReplayDead, "sent again"),
-		p.deadEndCommand(url, f, "drop", "Delete parked messages", task.DropDead, "dropped"))
+	cmd.AddCommand(p.deadListCommand(broker, f), p.deadShowCommand(broker, f),
+		p.deadEndCommand(broker, f, "replay", "Send parked messages to their queues again", task.ReplayDead, "sent again"),
+		p.deadEndCommand(broker, f, "drop", "Delete parked messages", task.DropDead, "dropped"))
 	return cmd
 }
 
 // withDead visits the dead letters of the queues that the flags name.
-func (p *program) withDead(ctx context.Context, url string, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) error {
+func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) error {
 	queues := splitLists(f.queues)
 	if len(queues) == 0 {
 		queues = newCatalog(p.registry).queues()
 	}
-	return withClient(ctx, url, func(ctx context.Context, t task.Transport) error {
+	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
 		ctx, cancel := withPatience(ctx)
 		defer cancel()
 		for _, queue := range queues {
@@ -68,13 +68,13 @@ type deadInfo struct {
 	Died   time.Time `json:"died"`
 }
 
-func (p *program) deadListCommand(url *string, f *deadFlags) *cobra.Command {
+func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List parked messages, oldest first", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			infos := []deadInfo{}
-			err := p.withDead(cmd.Context(), *url, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				infos = append(infos, deadInfo{d.Message.ID, d.Message.Task, d.Message.Queue, d.Reason, d.Error, d.Worker, d.Time})
 				return task.KeepDead, nil
 			})
@@ -113,13 +113,13 @@ func firstLine(text string) string {
 	return text
 }
 
-func (p *program) deadShowCommand(url *string, f *deadFlags) *cobra.Command {
+func (p *program) deadShowCommand(broker *urlFlag, f *deadFlags) *cobra.Command {
 	var raw bool
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show a parked message, its headers and why it was parked", Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found := false
-			err := p.withDead(cmd.Context(), *url, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				if d.Message.ID != args[0] || found {
 					return task.KeepDead, nil
 				}
@@ -176,7 +176,7 @@ func showDead(d *task.DeadMessage) string {
 }
 
 // deadEndCommand is a command that ends parked messages.
-func (p *program) deadEndCommand(url *string, f *deadFlags, name, short string, action task.DeadAction, done string) *cobra.Command {
+func (p *program) deadEndCommand(broker *urlFlag, f *deadFlags, name, short string, action task.DeadAction, done string) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: name + " ID… | -all", Short: short,
@@ -191,7 +191,7 @@ func (p *program) deadEndCommand(url *string, f *deadFlags, name, short string, 
 			}
 			missing := slices.Clone(ids)
 			n := 0
-			err := p.withDead(cmd.Context(), *url, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				at := slices.Index(missing, d.Message.ID)
 				if at < 0 && !f.all {
 					return task.KeepDead, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taskgen/taskgen/examples/quickstart/users"
+	"github.com/taskgen/taskgen/runtime/broker"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -24,9 +25,9 @@ func TestLogInjection(t *testing.T) {
 	for format, first := range map[string]string{"text": "time=", "json": `{"time":`} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			broker := "memory:" + t.Name()
-			b := start(t, nil, "-broker", broker, "-logformat", format, "-Q", "tasks,mail")
-			transport, err := openBroker(t.Context(), broker)
+			url := "memory:" + t.Name()
+			b := start(t, nil, "-broker", url, "-logformat", format, "-Q", "tasks,mail")
+			transport, err := broker.Transport(t.Context(), url)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,15 +38,19 @@ func TestLogInjection(t *testing.T) {
 				{Headers: map[string]any{"task": text, "id": text}, ContentType: "application/json"},
 				{Headers: map[string]any{"task": echo.Name(), "id": text, "eta": hostile}},
 				{Headers: map[string]any{"task": echo.Name(), "id": text}, ContentType: hostile, Body: []byte(hostile)},
-				{Headers: map[string]any{"task": echo.Name(), "id": text}, ContentType: "application/json", Body: []byte(hostile)},
+				{Headers: map[string]any{"task": echo.Name(), "id": text + "2"}, ContentType: "application/json", Body: []byte(hostile)},
 			} {
 				m.Queue = "tasks"
 				if err := transport.Publish(ctx, m); err != nil {
 					t.Fatal(err)
 				}
 			}
-			call, err := fail.Send(ctx, &args{Text: strings.ToValidUTF8(hostile, "")})
+			call, err := fail.Send(ctx, &args{Text: text})
 			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = call.Get(ctx)
+			if call, err = panics.Send(ctx, &args{Text: text}); err != nil {
 				t.Fatal(err)
 			}
 			_, _ = call.Get(ctx)
@@ -53,6 +58,7 @@ func TestLogInjection(t *testing.T) {
 			b.err.await(t, "unknown-task")
 			b.err.await(t, "task can't be decoded")
 			b.err.await(t, "task failed")
+			b.err.await(t, "panic: x")
 			b.stop()
 
 			_, log, _ := strings.Cut(b.err.String(), first)

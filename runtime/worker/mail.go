@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -20,27 +19,30 @@ const mailPatience = 5 * time.Second
 
 // mailFlags say who is told of failed tasks.
 type mailFlags struct {
-	url, from string
-	to        []string
+	server urlFlag
+	from   string
+	to     []string
 }
 
 func (f *mailFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.url, "mail", "", "`URL` of the mail server for errors, smtp://user:password@host:587\nor smtps://… (default $"+mailVariable+")")
+	f.server = urlFlag{name: "mail", variable: mailVariable}
+	f.server.register(flags, "`URL` of the mail server for errors, smtp://user:password@host:587\nor smtps://…", "")
 	flags.StringArrayVar(&f.to, "mail-to", nil, "mail to `ADDRESSES` such as a@x.org,b@x.org when a task has failed\n(default nobody)")
 	flags.StringVar(&f.from, "mail-from", "", "`ADDRESS` that the mails come from")
 }
 
 // open adds the hooks of the mails to the worker, if there is somebody to mail to. close sends what waits.
 func (f *mailFlags) open(config *task.WorkerConfig) (closeMail func(), err error) {
-	url := f.url
-	if url == "" {
-		url = os.Getenv(mailVariable)
-	}
 	switch {
-	case len(f.to) == 0 && f.url == "" && f.from == "":
+	case len(f.to) == 0 && !f.server.isGiven() && f.from == "":
 		return func() {}, nil
 	case len(f.to) == 0:
 		return nil, misuse("-mail and -mail-from need -mail-to: who is to be told of failed tasks?")
+	}
+	url, err := f.server.value()
+	switch {
+	case err != nil:
+		return nil, err
 	case url == "":
 		return nil, misuse("-mail-to needs -mail or %s, the URL of the mail server", mailVariable)
 	case f.from == "":

@@ -35,6 +35,7 @@ func Main(r *task.Registry, setup func(ctx context.Context, run Run) error) {
 	// Two: the second signal must not be lost while the first is being handled.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	hideArguments()
 	p := &program{
 		name: filepath.Base(os.Args[0]), registry: r, setup: setup,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
@@ -115,11 +116,13 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return succeeded
 	case errors.Is(err, errLogged):
 		return failed
-	case errors.As(err, new(*usageError)):
-		p.tellf("%s: %v\n%s -h shows the manual\n", p.name, err, p.name)
+	}
+	text := printable(conceal(err.Error(), args))
+	if errors.As(err, new(*usageError)) {
+		p.tellf("%s: %s\n%s -h shows the manual\n", p.name, text, p.name)
 		return misused
 	}
-	p.tellf("%s: %s\n", p.name, printable(err.Error()))
+	p.tellf("%s: %s\n", p.name, text)
 	return failed
 }
 

@@ -15,7 +15,7 @@ import (
 const purgeManual = `Deletes the messages that wait in the queues, by default in all that the tasks are
 sent to. Tasks that run are not touched. It asks first, unless -yes is given.`
 
-func (p *program) purgeCommand(url *string) *cobra.Command {
+func (p *program) purgeCommand(broker *urlFlag) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "purge [QUEUE…]", Short: "Delete the messages that wait in queues", Long: purgeManual,
@@ -29,7 +29,7 @@ func (p *program) purgeCommand(url *string) *cobra.Command {
 			if !yes && !p.interactive {
 				return misuse("purge deletes messages for good, and there is nobody to ask: say -yes if that is what you want")
 			}
-			return withClient(cmd.Context(), *url, func(ctx context.Context, t task.Transport) error {
+			return withClient(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
 				if !yes && !p.confirm(fmt.Sprintf("Delete all messages that wait in %s at %s?", strings.Join(queues, ", "), t)) {
 					return errors.New("nothing was deleted")
 				}

@@ -18,11 +18,11 @@ ended with.
 The embedded broker keeps results for a day. RabbitMQ keeps none: each goes to the
 process that sent the task. There, use call, or Call.Get in the program.`
 
-func (p *program) resultCommand(url *string) *cobra.Command {
+func (p *program) resultCommand(broker *urlFlag) *cobra.Command {
 	return &cobra.Command{
 		Use: "result ID", Short: "Show the state and the result of a task", Long: resultManual, Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd.Context(), *url, func(ctx context.Context, t task.Transport) error {
+			return withClient(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
 				if t.ReplyTo() != "" {
 					return fmt.Errorf("%s keeps no results: each goes to the process that sent the task; send it with call, or use Call.Get in the program", t)
 				}

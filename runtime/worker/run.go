@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type runFlags struct {
 	started     bool
 	resultTTL   time.Duration
 	drain       time.Duration
+	waitLogin   bool
+	health      string
+	maxStuck    int
 	http        httpFlags
 	mail        mailFlags
 }
@@ -35,11 +39,11 @@ type runFlags struct {
 // defaultResultTTL is the worker's own.
 const defaultResultTTL = 24 * time.Hour
 
-func (p *program) runCommand(url *string) *cobra.Command {
+func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 	f := &runFlags{}
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run tasks until SIGTERM or SIGINT (the default)", Long: manual, Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), *url, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), broker, f) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -55,6 +59,9 @@ func (p *program) runCommand(url *string) *cobra.Command {
 	flags.BoolVar(&f.started, "track-started", false, "store the state STARTED when a task begins to run")
 	flags.DurationVar(&f.resultTTL, "result-ttl", defaultResultTTL, "how long the embedded broker keeps results; 0 is for ever")
 	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
+	flags.BoolVar(&f.waitLogin, "wait-for-login", false, "go on trying if the broker refuses the worker's login, or a queue,\nwhen it starts; else the worker ends")
+	flags.StringVar(&f.health, "health", "", "answer GET /livez and /readyz at `ADDRESS`, such as :8081 (default nowhere)")
+	flags.IntVar(&f.maxStuck, "max-stuck", 0, "not live with more than `N` tasks stuck (default when a queue has no\nslot left)")
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
@@ -74,12 +81,15 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, misuse("-drain %s: want a time from 0s", f.drain)
 	case f.resultTTL < 0:
 		return config, misuse("-result-ttl %s: want a time, or 0 to keep results for ever", f.resultTTL)
+	case f.maxStuck < 0:
+		return config, misuse("-max-stuck %d: want at least 1, or 0 for the default", f.maxStuck)
 	case f.maxBody < 1:
 		return config, misuse("-max-body %d: want at least 1", f.maxBody)
 	}
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
 	config.MaxBody, config.TrackStarted, config.ResultTTL = f.maxBody, f.started, f.resultTTL
+	config.WaitForLogin, config.MaxStuck = f.waitLogin, f.maxStuck
 	if f.resultTTL == 0 {
 		config.ResultTTL = forever
 	}
@@ -97,6 +107,9 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 	}
 	if err := f.http.check(); err != nil {
 		return config, err
+	}
+	if _, _, err := net.SplitHostPort(f.health); f.health != "" && err != nil {
+		return config, misuse("-health %q: want an address with a port, such as :8081 or 127.0.0.1:8081", f.health)
 	}
 	if config.Queues, err = parseQueues(f.queues); err != nil {
 		return config, err
@@ -120,7 +133,7 @@ func parseAccept(lists []string) ([]string, error) {
 }
 
 // work runs the worker until ctx ends.
-func (p *program) work(ctx context.Context, url string, f *runFlags) error {
+func (p *program) work(ctx context.Context, broker *urlFlag, f *runFlags) error {
 	config, err := f.config(newCatalog(p.registry))
 	if err != nil {
 		return err
@@ -132,13 +145,18 @@ func (p *program) work(ctx context.Context, url string, f *runFlags) error {
 	defer log.close()
 	p.setLogger(log.Logger)
 	config.Logger, config.LogFile, config.LogLevel = log.Logger, f.log.file, log.level
+	health, err := openHealth(ctx, f.health, log.Logger)
+	if err != nil {
+		return err
+	}
+	defer health.close()
 	closeMail, err := f.mail.open(&config)
 	if err != nil {
 		return err
 	}
 	defer closeMail()
-	err = withClient(ctx, url, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http})
+	err = withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http, health: health})
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
@@ -181,6 +199,7 @@ type running struct {
 	config    task.WorkerConfig
 	log       *logging
 	http      *httpFlags
+	health    *health
 }
 
 func (w *running) run(ctx context.Context, r *task.Registry) error {
@@ -191,7 +210,7 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if err != nil {
 		return err
 	}
-	start := newBanner(w.transport, r, worker.Config())
+	start := newBanner(w.transport, r, worker.Config(), w.health.address)
 	if w.log.text {
 		w.tellf("%s", start.text())
 	}
@@ -202,8 +221,10 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
 		w.log.Info("told to stop; a second signal stops at once", "why", context.Cause(ctx))
+		w.health.draining.Store(true)
 		stop()
 	})()
+	w.health.worker.Store(worker)
 	go announce(running, worker, w.log)
 	if err := worker.Run(running); err != nil {
 		return err

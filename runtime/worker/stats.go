@@ -19,13 +19,13 @@ how long the worker took besides: decoding, hooks, the result, the ack.
 If several workers take from the queue, the broker decides which of them answers. With
 -json, times are in nanoseconds.`
 
-func (p *program) statsCommand(url *string) *cobra.Command {
+func (p *program) statsCommand(broker *urlFlag) *cobra.Command {
 	f := &askFlags{}
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "stats", Short: "Show what a worker has done", Long: statsManual, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stats, _, err := p.ask(cmd, *url, f)
+			stats, _, err := p.ask(cmd, broker, f)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,11 @@ const inLineNote = "* cheaper to run in line than to send: do more in each, or c
 // showStats is the statistics as a table.
 func showStats(s *task.Stats) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s, started %s, %d running\n\n", s.Worker, s.Started.Format(time.DateTime), s.Running)
+	stuck := ""
+	if s.Stuck > 0 {
+		stuck = fmt.Sprintf(", %d stuck", s.Stuck)
+	}
+	fmt.Fprintf(&out, "%s, started %s, %d running%s\n\n", s.Worker, s.Started.Format(time.DateTime), s.Running, stuck)
 	if len(s.Tasks) == 0 {
 		return out.String() + "no task has run yet\n"
 	}

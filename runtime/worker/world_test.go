@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/taskgen/taskgen/examples/quickstart/users"
+	"github.com/taskgen/taskgen/runtime/broker"
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -228,7 +229,7 @@ var _ io.Writer = (*output)(nil)
 // sender is a client of a broker that worker commands use too.
 func sender(t *testing.T, url string) context.Context {
 	t.Helper()
-	transport, err := openBroker(t.Context(), url)
+	transport, err := broker.Transport(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
