@@ -121,7 +121,7 @@ func TestKill(t *testing.T) {
 			t.Skip("TASKGEN_TEST_AMQP names no broker")
 		}
 		queue := "kill-" + uuid.NewString()
-		t.Cleanup(func() { deleteQueues(t, url, queue, queue+".dead") })
+		t.Cleanup(func() { deleteQueues(t, url, queue, queue+".dead", queue+".probation") })
 		kill(t, url, queue)
 	})
 }

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
@@ -105,7 +106,7 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 		}
 	}
 	if o.Dead != nil {
-		q := t.queue(c.parkedIn(out.queue))
+		q := t.queue(cmp.Or(o.Dead.Queue, c.parkedIn(out.queue)))
 		q.dead = append(q.dead, &task.DeadMessage{DeadLetter: *o.Dead, Message: out.item.message})
 	}
 	if o.Result != nil {

@@ -62,7 +62,7 @@ func newPatientWorld(t testing.TB, url string, patience time.Duration) *world {
 
 // forget deletes a queue and its dead letters.
 func (w *world) forget(queue string) {
-	for _, q := range []string{queue, queue + ".dead"} {
+	for _, q := range []string{queue, queue + ".dead", queue + ".probation"} {
 		_, _ = w.admin.QueueDelete(q, false, false, false)
 	}
 }

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ const (
 // queue is dropped.
 func (c *consumer) park(ctx context.Context, m *task.Message, dead *task.DeadLetter) error {
 	at := *m
-	at.Exchange = ""
+	at.Exchange, at.Queue = "", cmp.Or(dead.Queue, m.Queue)
 	kept := c.succeed(&at)
 	if kept.Existing {
 		c.log.Warn("a message can't be run and is dropped: its queue is the consumer's own", "queue", m.Queue,

@@ -196,17 +196,21 @@ func park(t *tx, l *lease, letter *task.DeadLetter) (bool, error) {
 	if _, err := t.exec(sqlDead, l.id, letter.Reason, letter.Error, letter.Stack, letter.Worker); err != nil {
 		return false, err
 	}
-	return true, l.parkWithHeir(t)
+	queue := letter.Queue
+	if queue == "" && l.sub.Own {
+		queue = l.sub.Heir
+	}
+	return true, l.parkIn(t, queue)
 }
 
-// parkWithHeir moves a dead letter of a queue that goes with its owner to where it will be found.
-func (l *lease) parkWithHeir(t *tx) error {
-	if !l.sub.Own || l.sub.Heir == "" {
+// parkIn moves a dead letter to another queue's.
+func (l *lease) parkIn(t *tx, name string) error {
+	if name == "" || name == l.sub.Queue {
 		return nil
 	}
-	heir, err := t.queue(l.sub.Heir)
+	queue, err := t.queue(name)
 	if err == nil {
-		_, err = t.exec(`UPDATE msg SET queue = ? WHERE id = ?`, heir, l.id)
+		_, err = t.exec(`UPDATE msg SET queue = ? WHERE id = ?`, queue, l.id)
 	}
 	return err
 }

@@ -68,6 +68,7 @@ func (e *executor) rejected(r *request, rejected *rejection) Outcome {
 			Error:  safeText(rejected.err),
 			Worker: e.name,
 			Time:   e.now(),
+			Queue:  r.message.Queue,
 		},
 		Result: e.failure(r, Failure, rejected),
 	}

@@ -174,6 +174,8 @@ type DeadLetter struct {
 	// Worker is the node that parked it.
 	Worker string
 	Time   time.Time
+	// Queue is the one whose dead letters it goes to. "": the one that it was delivered from, or that queue's heir.
+	Queue string
 }
 
 // DeadMessage is a parked message, as it came, and why it was parked.

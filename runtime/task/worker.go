@@ -102,6 +102,7 @@ type Worker struct {
 	held       *holding
 	copies     *copies
 	probation  *probation
+	suspects   map[string]string // probation queue → queue
 	logger     *slog.Logger
 	statistics *statistics
 	slots      *slots
@@ -131,6 +132,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		logger:     config.Logger,
 		held:       newHolding(),
 		copies:     newCopies(),
+		suspects:   map[string]string{},
 		statistics: newStatistics(config.Logger),
 		slots:      newSlots(),
 		watchdog:   &watchdog{logger: config.Logger},
@@ -240,6 +242,7 @@ func (w *Worker) makePools() {
 		p.queues[q.Name] = prefetch
 		w.config.Queues[i].Prefetch = prefetch
 		w.byQueue[q.Name] = p
+		w.suspects[probationQueue(q.Name)] = q.Name
 	}
 	if len(shared.queues) > 0 {
 		w.pools = append(w.pools, shared)
@@ -354,10 +357,14 @@ func (w *Worker) deliver(d *Delivery) {
 	if queue, ok := w.slots.own[d.Message.Queue]; ok {
 		d.Message.Queue = queue
 	}
-	if queue, ok := strings.CutSuffix(d.Message.Queue, probationQueue("")); ok && w.byQueue[queue] != nil && w.byQueue[d.Message.Queue] == nil {
+	queue, onProbation := w.suspects[d.Message.Queue]
+	if onProbation {
 		d.Message.Queue = queue
 	}
 	r, rejected := w.executor.read(d)
+	if !onProbation {
+		r.starts = 0 // it has been parked, and sent again
+	}
 	switch what, outcome := w.copies.meet(r); what {
 	case adopted:
 		return

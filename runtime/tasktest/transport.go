@@ -236,14 +236,19 @@ func testDeadVisitEnds(t *testing.T, w *world) {
 	}))
 }
 
-// deadLetters waits until the queue has so many, and returns all.
+// deadLetters waits until the test's queue has so many, and returns all.
 func (w *world) deadLetters(count int) []*task.DeadMessage {
+	w.Helper()
+	return w.deadLettersOf(w.queue, count)
+}
+
+func (w *world) deadLettersOf(queue string, count int) []*task.DeadMessage {
 	w.Helper()
 	transport := w.open()
 	var dead []*task.DeadMessage
 	w.eventually(fmt.Sprintf("%d messages are among the dead letters", count), func() bool {
 		dead = nil
-		w.check(transport.DeadLetters(w.ctx, w.queue, func(d *task.DeadMessage) (task.DeadAction, error) {
+		w.check(transport.DeadLetters(w.ctx, queue, func(d *task.DeadMessage) (task.DeadAction, error) {
 			dead = append(dead, d)
 			return task.KeepDead, nil
 		}))

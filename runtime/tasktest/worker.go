@@ -43,6 +43,10 @@ var workerTests = map[string]func(*testing.T, *world){
 	"a task sends a task":                     testNested,
 	"info":                                    testInfo,
 	"routing":                                 testRouting,
+	"what a dead worker had runs once":        testSuspects,
+	"what ends its workers is parked":         testCrashes,
+	"long suspects run together":              testLongSuspects,
+	"a call sent twice runs once":             testSentTwice,
 }
 
 // Args are the arguments of the suite's tasks.

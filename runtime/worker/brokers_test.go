@@ -37,8 +37,10 @@ func deleteQueue(t *testing.T, url, queue string) {
 	}
 	defer conn.Close()
 	channel, err := conn.Channel()
-	if err == nil {
-		_, err = channel.QueueDelete(queue, false, false, false)
+	for _, name := range []string{queue, queue + ".probation"} {
+		if err == nil {
+			_, err = channel.QueueDelete(name, false, false, false)
+		}
 	}
 	if err != nil {
 		t.Log("the queue stays:", err)
