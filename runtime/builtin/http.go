@@ -48,6 +48,8 @@ type HTTP struct {
 
 	hosts  []hostPattern
 	client *http.Client
+
+	resolver *net.Resolver // of tests; nil: the system's
 }
 
 // complete checks the settings and fills in the defaults.
@@ -73,7 +75,7 @@ func (h *HTTP) complete() error {
 	h.client = &http.Client{
 		CheckRedirect: h.checkRedirect,
 		Transport: &http.Transport{
-			DialContext:            (&net.Dialer{Control: h.checkAddress}).DialContext,
+			DialContext:            (&net.Dialer{Resolver: h.resolver, Control: h.checkAddress}).DialContext,
 			ForceAttemptHTTP2:      true,
 			MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConns:           100,

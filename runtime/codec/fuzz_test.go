@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/internal/frugal"
@@ -104,8 +102,9 @@ func fuzzArgument(t *testing.T, s codec.Serializer, body []byte, i int) {
 	if _, err := s.DecodeCall(again, second.visit(i)); err != nil {
 		t.Fatalf("%q became %q, which can't be read: %v", body, again, err)
 	}
-	if d := cmp.Diff(first, second, equate, cmpopts.EquateEmpty(), cmp.Exporter(func(reflect.Type) bool { return true })); d != "" {
-		t.Fatalf("%q became %q: %s", body, again, d)
+	// What is not a number is not equal to itself, and cmp takes for ever on deep lists: the bytes decide.
+	if third, err := s.EncodeCall(second.visit(i), embed); err != nil || !reflect.DeepEqual(first, second) && string(again) != string(third) {
+		t.Fatalf("%q became %q and then %q, %v", body, again, third, err)
 	}
 	if repr := codec.Repr(first.visit(i), nil, 50); len([]rune(repr)) > 50 {
 		t.Fatalf("repr %q", repr)
@@ -225,7 +224,7 @@ func FuzzDecompress(f *testing.F) {
 		f.Add([]byte("\x78\xbb\x01\x02\x03\x04\x01\x00"), i)                     // a dictionary
 		f.Add([]byte("\x50\x2a\x4d\x18\xff\xff\xff\xffx"), i)                    // a frame to skip, of 4 GB
 		f.Add(bzip2Bomb, i)
-		f.Add(append(bzip2Bomb[:len(bzip2Bomb):len(bzip2Bomb)], bzip2Bomb...), i)
+		f.Add(slices.Concat(bzip2Bomb, bzip2Bomb), i)
 		if name == "bzip2" {
 			continue
 		}

@@ -1,9 +1,6 @@
 package frugal
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // complaints counts what a test would have failed with.
 type complaints struct {
@@ -30,7 +27,7 @@ func TestCheck(t *testing.T) {
 		}, 1},
 		"much time": {func() {
 			for start := processorTime(); processorTime()-start < 2*slowdown*maxTime; {
-				time.Now()
+				continue
 			}
 		}, 1},
 	} {
