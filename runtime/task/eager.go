@@ -27,7 +27,7 @@ func Eager(r *Registry) *Client {
 	c := NewClient(t, ClientConfig{})
 	t.executor = &executor{
 		registry: r, client: c, accept: accept,
-		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed),
+		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), maxResult: config.MaxResult,
 		now: time.Now, name: config.Name, eager: true, logger: slog.Default(),
 	}
 	return c
@@ -75,7 +75,9 @@ func (t *eagerTransport) runOnce(ctx context.Context, m *Message) Outcome {
 	if outcome, expired := t.executor.expired(r); expired {
 		return outcome
 	}
-	return t.executor.execute(ctx, r)
+	var outcome Outcome
+	t.executor.execute(ctx, r, func(o Outcome) { outcome = o })
+	return outcome
 }
 
 func (t *eagerTransport) PublishMany(ctx context.Context, ms []*Message) []error {

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -25,6 +26,7 @@ type executor struct {
 	accept          []string // content types
 	maxBody         int
 	maxDecompressed int64
+	maxResult       int
 	resultTTL       time.Duration
 	now             func() time.Time
 
@@ -36,6 +38,9 @@ type executor struct {
 	logger       *slog.Logger
 	logFile      string
 	logLevel     slog.Level
+
+	// large is held while a large body is read, so that several of them take no more memory than one.
+	large sync.Mutex
 }
 
 // read reads a delivery as far as its headers go and finds its task.
@@ -82,30 +87,51 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errors.New("expired")))}, true
 }
 
-// execute runs the request once and says what follows.
-func (e *executor) execute(ctx context.Context, r *request) Outcome {
+// execute runs the request once and hands what follows to then, also if the task or a hook ends its
+// goroutine (runtime.Goexit): all that comes after the run is deferred.
+func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) {
 	invocation, embed, rejected := e.decode(r)
 	if rejected != nil {
 		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
+		defer then(e.rejected(r, rejected))
 		e.ended(e.enter(ctx, r), r, &Attempt{State: Failure, Err: rejected.err})
-		return e.rejected(r, rejected)
+		return
 	}
 	ctx = e.enter(ctx, r)
 	e.started(ctx, r)
 	start := e.now()
-	err := e.run(ctx, r, invocation)
-	r.took = e.now().Sub(start)
-	if interrupted(ctx, err) {
-		e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
-		return Outcome{Requeue: true}
+	err := errEndedGoroutine
+	defer func() {
+		r.took = e.now().Sub(start)
+		if interrupted(ctx, err) {
+			e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
+			then(Outcome{Requeue: true})
+			return
+		}
+		outcome, v := e.outcome(r, invocation, embed, e.judge(r, err))
+		defer then(outcome)
+		r.ended = v.state
+		e.report(r, v)
+		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay}
+		invocation.describe(attempt)
+		e.ended(ctx, r, attempt)
+	}()
+	err = e.run(ctx, r, invocation)
+}
+
+// errEndedGoroutine is what a task fails with that doesn't return, and doesn't panic either.
+var errEndedGoroutine = errors.New("the task has ended its goroutine (runtime.Goexit, as FailNow of a test does)")
+
+// judge decides what follows from a run.
+func (e *executor) judge(r *request, err error) (v verdict) {
+	problem := guard(func() error {
+		v = judge(r.entry.spec, r.retries, err, e.now(), rand.Float64())
+		return nil
+	})
+	if problem != nil { // an option of the retry that the task asks for
+		return verdict{state: Failure, err: problem}
 	}
-	outcome, v := e.outcome(r, invocation, embed, judge(r.entry.spec, r.retries, err, e.now(), rand.Float64()))
-	r.ended = v.state
-	e.report(r, v)
-	attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay}
-	invocation.describe(attempt)
-	e.ended(ctx, r, attempt)
-	return outcome
+	return v
 }
 
 // outcome turns the verdict on a run into what is to be done. What can't be done makes another verdict of it.
@@ -115,19 +141,38 @@ func (e *executor) outcome(r *request, invocation invocation, embed []byte, v ve
 		if e.ignores(r) {
 			return Outcome{}, v
 		}
-		body, err := writeResult(r.serializer, r.id, Success, invocation.result, nil)
+		body, err := e.success(r, invocation)
 		if err == nil {
 			return Outcome{Result: e.result(r, r.serializer, Success, body)}, v
 		}
-		v = verdict{state: Failure, err: fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)}
+		v = verdict{state: Failure, err: err}
 	case Retried:
-		next, err := e.next(r, v, embed)
+		var next *Message
+		err := guard(func() (err error) {
+			next, err = e.next(r, v, embed)
+			return err
+		})
 		if err == nil {
 			return Outcome{Publish: []*Message{next}, Result: e.failure(r, Retried, v.err)}, v
 		}
 		v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
 	}
 	return Outcome{Result: e.failure(r, Failure, v.err)}, v
+}
+
+// success is the message of a result.
+func (e *executor) success(r *request, invocation invocation) (body []byte, err error) {
+	err = guard(func() (err error) {
+		body, err = writeResult(r.serializer, r.id, Success, invocation.result, nil)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)
+	case len(body) > e.maxResult:
+		return nil, fmt.Errorf("the result has %d bytes, more than the limit of %d: return a reference instead, or raise WorkerConfig.MaxResult", len(body), e.maxResult)
+	}
+	return body, nil
 }
 
 // report logs how a run ended.
@@ -162,7 +207,11 @@ func (e *executor) failure(r *request, state State, err error) *Result {
 	if serializer == nil {
 		serializer, _ = codec.ByName("json")
 	}
-	body, encodeErr := writeResult(serializer, r.id, state, nil, describe(err))
+	var body []byte
+	encodeErr := guard(func() (problem error) {
+		body, problem = writeResult(serializer, r.id, state, nil, describe(err))
+		return problem
+	})
 	if encodeErr != nil {
 		e.logger.Error("the failure of a task can't be encoded", "task", r.name, "id", r.id, "error", encodeErr.Error())
 		return nil
@@ -178,23 +227,56 @@ func (e *executor) result(r *request, s codec.Serializer, state State, body []by
 }
 
 // decode decompresses the body and reads the arguments from it.
-func (e *executor) decode(r *request) (invocation, []byte, *rejection) {
-	body := r.message.Body
-	if header, _ := textHeader(r.message.Headers, "compression", ""); header != "" {
-		var err error
-		if body, err = codec.Decompress(header, body, e.maxDecompressed); err != nil {
-			return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)
-		}
+func (e *executor) decode(r *request) (invocation invocation, embed []byte, rejected *rejection) {
+	body, err := decompress(r.message, min(largeBody, e.maxDecompressed))
+	if _, large := errors.AsType[*codec.LimitError](err); large || len(body) > largeBody {
+		e.large.Lock()
+		defer e.large.Unlock()
+		body, err = decompress(r.message, e.maxDecompressed)
 	}
-	invocation := r.entry.prepare()
-	embed, err := r.serializer.DecodeCall(body, invocation.visit)
+	if err == nil {
+		invocation = r.entry.prepare()
+		err = guard(func() (err error) {
+			embed, err = r.serializer.DecodeCall(body, invocation.visit)
+			return err
+		})
+	}
 	if err == nil {
 		return invocation, embed, nil
 	}
+	reason := ReasonUndecodable
 	if _, wrong := errors.AsType[*codec.ArgumentError](err); wrong {
 		return nil, nil, reject(ReasonBadArguments, "TypeError", "builtins", fmt.Errorf("%s%s: %w", r.name, r.entry.Signature(), err))
 	}
-	return nil, nil, reject(ReasonUndecodable, "DecodeError", "kombu.exceptions", err)
+	if _, large := errors.AsType[*codec.LimitError](err); large {
+		reason = ReasonTooLarge
+	}
+	if p, panicked := errors.AsType[*PanicError](err); panicked { // its text may quote the arguments
+		err = fmt.Errorf("%s: the decoder panicked (%T)", r.serializer.Name(), p.Value)
+	}
+	return nil, nil, reject(reason, "DecodeError", "kombu.exceptions", err)
+}
+
+// largeBody is how large a body is, decompressed, that is not read beside another one as large.
+const largeBody = 1 << 20
+
+// decompress returns the body of m.
+func decompress(m *Message, limit int64) ([]byte, error) {
+	header, _ := textHeader(m.Headers, "compression", "")
+	if header == "" {
+		return m.Body, nil
+	}
+	return codec.Decompress(header, m.Body, limit)
+}
+
+// guard calls f, which calls code of users. A panic is a [*PanicError].
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: taskStack(debug.Stack())}
+		}
+	}()
+	return f()
 }
 
 // enter returns the context of a run.
@@ -251,6 +333,7 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: taskStack(debug.Stack())}
 		}
+		err = sound(err)
 		if err != nil && errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), ErrTimeout) {
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}

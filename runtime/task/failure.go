@@ -103,13 +103,13 @@ func describe(err error) *TaskError {
 // of github.com/pkg/errors do), or the errors that err wraps, a line each.
 func traceback(err error) (text string) {
 	if p, ok := errors.AsType[*PanicError](err); ok {
-		return strings.ToValidUTF8(string(p.Stack), "\uFFFD")
+		return shorten(string(p.Stack), maxTraceback)
 	}
 	defer func() {
 		if recover() != nil {
 			text = ""
 		}
-		text = strings.ToValidUTF8(text, "\uFFFD")
+		text = shorten(text, maxTraceback)
 	}()
 	if stacked, ok := errors.AsType[interface {
 		error
@@ -135,6 +135,61 @@ func safeText(err error) (s string) {
 		if v := recover(); v != nil {
 			s = fmt.Sprintf("%T, whose Error method panics: %v", err, v)
 		}
+		s = shorten(s, maxErrorText)
 	}()
-	return strings.ToValidUTF8(err.Error(), "\uFFFD")
+	return err.Error()
+}
+
+// How much of an error is logged, and told to callers, in bytes.
+const (
+	maxErrorText = 8 << 10
+	maxTraceback = 64 << 10
+)
+
+// shorten returns UTF-8 of about as many bytes at most.
+func shorten(text string, most int) string {
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// maxWrapped bounds how many errors an error may wrap.
+const maxWrapped = 1000
+
+// sound returns err, or a plain error with its text if the methods of an error that it is made of panic, or if
+// there is no end to what it wraps: it is going to be asked often, in places that have to survive that.
+func sound(err error) (checked error) {
+	if err == nil {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			checked = errors.New(safeText(err))
+		}
+	}()
+	if wrapped(err, maxWrapped) < 0 {
+		return errors.New(safeText(err))
+	}
+	errors.Is(err, ErrTimeout)
+	errors.AsType[*PanicError](err)
+	return err
+}
+
+// wrapped returns what is left of a number of errors after those that err is made of.
+func wrapped(err error, left int) int {
+	if err == nil || left < 0 {
+		return left
+	}
+	_ = err.Error()
+	switch x := err.(type) {
+	case interface{ Unwrap() error }:
+		return wrapped(x.Unwrap(), left-1)
+	case interface{ Unwrap() []error }:
+		left--
+		for _, e := range x.Unwrap() {
+			left = wrapped(e, left)
+		}
+	}
+	return left - 1
 }

@@ -49,12 +49,14 @@ type watchedSlot struct {
 
 type slotKey struct{}
 
-// slot returns the context of a new slot, which is the goroutine that calls this.
+// slot returns the context of a new slot, which is the goroutine that calls this. It takes the place of the slot
+// of ctx, if there is one.
 func (d *watchdog) slot(ctx context.Context, p *pool) context.Context {
 	s := &watchedSlot{pool: p, goroutine: goroutineID(), logger: d.logger}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.slots = append(d.slots, s)
+	others := slices.DeleteFunc(slices.Clone(d.slots), func(former *watchedSlot) bool { return former == slotOf(ctx) })
+	d.slots = append(others, s)
 	return context.WithValue(ctx, slotKey{}, s)
 }
 

@@ -19,6 +19,8 @@ const (
 	DefaultMaxBody = 16 << 20
 	// DefaultMaxDecompressed bounds a body after decompression, in bytes.
 	DefaultMaxDecompressed = 64 << 20
+	// DefaultMaxResult bounds the message of a result, in bytes.
+	DefaultMaxResult = 16 << 20
 )
 
 // timeFormat is how Celery writes times: at most six digits of fraction, which

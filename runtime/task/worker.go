@@ -47,6 +47,8 @@ type WorkerConfig struct {
 	// MaxBody bounds a message body on the wire, MaxDecompressed after
 	// decompression, in bytes. 16 MiB and 64 MiB by default.
 	MaxBody, MaxDecompressed int
+	// MaxResult bounds the message of a result, in bytes: a task with a larger one fails. 16 MiB by default.
+	MaxResult int
 	// Logger takes the worker's log and that of the tasks. slog.Default() by default.
 	Logger *slog.Logger
 	// WaitForLogin has a worker go on trying that the broker refuses when it starts: for a user or a permission that
@@ -142,7 +144,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 	}
 	w.executor = &executor{
 		registry: r, client: NewClient(t, ClientConfig{Origin: config.Name}), accept: accept,
-		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), resultTTL: config.ResultTTL,
+		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), maxResult: config.MaxResult, resultTTL: config.ResultTTL,
 		now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
 		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats,
 	}
@@ -170,16 +172,18 @@ func (c *WorkerConfig) complete(r *Registry) error {
 		}
 		c.Name = "worker@" + host
 	}
-	if c.Concurrency < 0 || c.Prefetch < 0 || c.Drain < 0 || c.MaxStuck < 0 || c.DefaultRateLimit < 0 || c.MaxBody < 0 || c.MaxDecompressed < 0 {
+	if c.Concurrency < 0 || c.Prefetch < 0 || c.Drain < 0 || c.MaxStuck < 0 || c.DefaultRateLimit < 0 || c.MaxBody < 0 || c.MaxDecompressed < 0 || c.MaxResult < 0 {
 		return errors.New("task.WorkerConfig: no number may be negative")
 	}
 	c.Concurrency = cmp.Or(c.Concurrency, DefaultConcurrency)
 	c.Drain = cmp.Or(c.Drain, DefaultDrain)
 	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
 	c.MaxDecompressed = cmp.Or(c.MaxDecompressed, DefaultMaxDecompressed)
+	c.MaxResult = cmp.Or(c.MaxResult, DefaultMaxResult)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Logger = slog.New(calmHandler{c.Logger.Handler()})
 	c.Queues = slices.Clone(c.Queues)
 	if len(c.Queues) == 0 {
 		for _, name := range r.Queues() {
@@ -441,6 +445,12 @@ func (w *Worker) count(r *request) {
 // slot runs one task after the other.
 func (w *Worker) slot(ctx context.Context, p *pool) {
 	ctx = w.watchdog.slot(ctx, p)
+	closed := false
+	defer func() {
+		if !closed { // a task has ended the goroutine
+			go w.slot(ctx, p)
+		}
+	}()
 	for r := p.next(); r != nil; r = p.next() {
 		if r.question != nil {
 			w.answer(ctx, r)
@@ -448,6 +458,7 @@ func (w *Worker) slot(ctx context.Context, p *pool) {
 		}
 		w.run(ctx, r)
 	}
+	closed = true
 }
 
 // postpone has the broker hold the request until t.
@@ -492,10 +503,11 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		w.probation.running(r.turn)
 	}
 	start := time.Now()
-	outcome := w.executor.execute(ctx, r)
-	harmless = true
-	r.overhead = time.Since(start) - r.took
-	go w.conclude(r, outcome, early)
+	w.executor.execute(ctx, r, func(outcome Outcome) {
+		harmless = true
+		r.overhead = time.Since(start) - r.took
+		go w.conclude(r, outcome, early)
+	})
 }
 
 // conclude carries an outcome out and counts the request as done.
