@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -52,6 +53,9 @@ const maxURL = 16 << 10
 // readURL reads a URL from a file, for the flag or variable that names it. No error has anything of what is in it.
 func readURL(path, whose string) (string, error) {
 	text, err := readShort(path)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err // the path is named below
+	}
 	url := strings.TrimRight(text, "\r\n")
 	switch {
 	case err != nil:
@@ -68,7 +72,7 @@ func readURL(path, whose string) (string, error) {
 func readShort(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", errors.Unwrap(err) // the path is named already
+		return "", err
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxURL+1))
