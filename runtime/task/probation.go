@@ -51,21 +51,27 @@ type probation struct {
 	// taken are the turns that are taken now, lonely that one of them wants no other beside it.
 	taken  int
 	lonely bool
-	// counted are the turns of suspects on their way through the broker, by task id.
-	counted map[string]*turn
+	// counted are the turns of suspects on their way through the broker.
+	counted map[suspect]*turn
 	// proved is how many suspects have proved harmless.
 	proved int
 }
 
+// suspect is what a message is known by on its way through the broker.
+type suspect struct{ queue, id string }
+
+func suspectOf(r *request) suspect { return suspect{r.message.Queue, r.id} }
+
 // turn is the right of a suspect to run now.
 type turn struct {
-	lonely bool
-	over   bool
-	timer  *time.Timer
+	lonely  bool
+	claimed bool // by the suspect that has come back
+	over    bool
+	timer   *time.Timer
 }
 
 func newProbation(slots int, count, start func(*request)) *probation {
-	return &probation{slots: slots, count: count, start: start, counted: map[string]*turn{}}
+	return &probation{slots: slots, count: count, start: start, counted: map[suspect]*turn{}}
 }
 
 // wants says whether the request must wait for its turn.
@@ -95,10 +101,10 @@ func (r *request) nextStart() int {
 // put takes a suspect.
 func (p *probation) put(r *request) {
 	p.mu.Lock()
-	if t := p.counted[r.id]; t != nil && r.isCounted() {
-		delete(p.counted, r.id)
+	if t := p.counted[suspectOf(r)]; t != nil && r.isCounted() {
+		delete(p.counted, suspectOf(r))
 		t.timer.Stop()
-		r.turn = t
+		t.claimed, r.turn = true, t
 		p.mu.Unlock()
 		p.start(r)
 		return
@@ -144,17 +150,19 @@ func (p *probation) sends(r *request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.turn.timer = time.AfterFunc(countTimeout, func() { p.unsent(r) })
-	p.counted[r.id] = r.turn
+	p.counted[suspectOf(r)] = r.turn
 }
 
 // unsent ends the turn of a suspect that has not come back.
 func (p *probation) unsent(r *request) {
 	p.mu.Lock()
-	if p.counted[r.id] != r.turn {
+	if r.turn.claimed {
 		p.mu.Unlock() // it has
 		return
 	}
-	delete(p.counted, r.id)
+	if p.counted[suspectOf(r)] == r.turn {
+		delete(p.counted, suspectOf(r))
+	}
 	p.end(r.turn, false)
 }
 
