@@ -26,7 +26,7 @@ func (w *Worker) Live() error {
 	n, blocked := w.watchdog.stuck()
 	if len(blocked) > 0 {
 		queues := slices.Sorted(maps.Keys(blocked[0].queues))
-		return fmt.Errorf("worker %s: all %d slots of queue %s are held by stuck tasks", w.config.Name, blocked[0].slots, strings.Join(queues, ", "))
+		return fmt.Errorf("worker %s: stuck tasks hold every slot for these queues: %s", w.config.Name, strings.Join(queues, ", "))
 	}
 	if most := w.config.MaxStuck; most > 0 && n > most {
 		return fmt.Errorf("worker %s: %d tasks are stuck, more than %d", w.config.Name, n, most)

@@ -120,8 +120,8 @@ func TestStuckTask(t *testing.T) {
 		w.send(2)
 		w.after(time.Minute+9*time.Second, 0, "")
 		w.logged("stuck", 0)
-		w.after(3*time.Second, 2, "all 2 slots of queue other, tasks are held by stuck tasks")
-		w.after(time.Hour, 2, "all 2 slots")
+		w.after(3*time.Second, 2, "stuck tasks hold every slot for these queues: other, tasks")
+		w.after(time.Hour, 2, "every slot")
 		w.logged("a task is stuck", 2)
 		w.logged("(*ward).ignoreContext", 2)
 		w.logged("the task's timeout has passed (1m0s)", 2)
@@ -145,7 +145,7 @@ func TestStuckQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t, task.WorkerConfig{Queues: []task.QueueConfig{{Name: "tasks", Concurrency: 1}, {Name: "other"}}})
 		w.send(1)
-		w.after(2*time.Minute, 1, "all 1 slots of queue tasks")
+		w.after(2*time.Minute, 1, "these queues: tasks")
 		w.release <- struct{}{}
 		w.after(0, 0, "")
 		w.stop()
@@ -174,7 +174,7 @@ func TestDrainTellsWhatRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWard(t, task.WorkerConfig{Concurrency: 1, Drain: time.Second})
 		w.send(1)
-		w.after(2*time.Minute, 1, "all 1 slots")
+		w.after(2*time.Minute, 1, "every slot")
 		if !w.worker.Ready() {
 			t.Error("the worker is not ready")
 		}
