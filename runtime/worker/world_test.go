@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 		r := testTasks()
 		users.RegisterTasks(r, new(users.Mailer))
 		speak.Handle(r, spoken)
+		heed.Handle(r, heeded)
+		deaf.Handle(r, held)
 		Main(r, nil)
 	}
 	os.Exit(m.Run())
@@ -59,6 +62,10 @@ var (
 	quiet  = define(task.Spec{Name: "example.com/app/users.quiet", IgnoreResult: true})
 	// hold connects to the address in its text and runs until it has read a line from there, which it returns.
 	hold = define(task.Spec{Name: "example.com/app/jobs.hold"})
+	// deaf is one that should take no longer than a moment, and does.
+	deaf = define(task.Spec{Name: "example.com/app/jobs.deaf", Timeout: time.Millisecond})
+	// heed is one that ends with its context. It returns what it has read, and how many attempts failed before.
+	heed = define(task.Spec{Name: "example.com/app/jobs.heed", AutoRetry: true})
 	// speak logs on every level, and returns what it knows of the log.
 	speak = define(task.Spec{Name: "example.com/app/jobs.speak"})
 )
@@ -82,15 +89,30 @@ func testTasks() *task.Registry {
 	fail.Handle(r, func(_ context.Context, a *args) (string, error) { return "", &OverdrawnError{a.Text} })
 	panics.Handle(r, func(_ context.Context, a *args) (string, error) { panic(a.Text) })
 	quiet.Handle(r, func(context.Context, *args) (string, error) { return "", nil })
-	hold.Handle(r, func(_ context.Context, a *args) (string, error) {
-		conn, err := net.Dial("tcp", a.Text)
-		if err != nil {
-			return "", err
-		}
-		defer conn.Close()
-		return bufio.NewReader(conn).ReadString('\n')
-	})
+	hold.Handle(r, held)
 	return r
+}
+
+func held(_ context.Context, a *args) (string, error) {
+	conn, err := net.Dial("tcp", a.Text)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	return bufio.NewReader(conn).ReadString('\n')
+}
+
+func heeded(ctx context.Context, a *args) (string, error) {
+	conn, err := net.Dial("tcp", a.Text)
+	if err != nil {
+		return "", err
+	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	return fmt.Sprintf("%s after %d retries", strings.TrimSpace(line), task.InfoFrom(ctx).Retries), err
 }
 
 // shell is a command line under test. Its error output can be waited for.
