@@ -288,12 +288,14 @@ func (n *node) start() {
 	n.url = strings.TrimSpace(string(out))
 }
 
-// ctl runs rabbitmqctl.
-func (n *node) ctl(args ...string) {
+// ctl runs rabbitmqctl, and returns what it prints.
+func (n *node) ctl(args ...string) string {
 	n.t.Helper()
-	if out, err := exec.Command(script, append([]string{"ctl", n.name}, args...)...).CombinedOutput(); err != nil {
+	out, err := exec.Command(script, append([]string{"ctl", n.name}, args...)...).CombinedOutput()
+	if err != nil {
 		n.t.Fatalf("rabbitmqctl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 func (n *node) kill() {

@@ -168,12 +168,16 @@ func (c *connection) alive() bool {
 	}
 }
 
-// majorVersion is the broker's, 0 if it does not tell.
-func (c *connection) majorVersion() int {
+// atLeast says whether the broker has this version or a newer one. One that does not tell hasn't.
+func (c *connection) atLeast(major, minor int) bool {
 	version, _ := c.Properties["version"].(string)
-	major, _, _ := strings.Cut(version, ".")
-	n, _ := strconv.Atoi(major)
-	return n
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	m, _ := strconv.Atoi(parts[0])
+	n, _ := strconv.Atoi(parts[1])
+	return m > major || m == major && n >= minor
 }
 
 // shut says goodbye to the broker and closes the connection, whatever state it is in.

@@ -82,16 +82,13 @@ func (s *consumeSession) openChannel(consumers int) error {
 		case <-s.done:
 			s.end(fmt.Errorf("connection lost: %w", s.cause))
 		case err := <-closes:
-			if err == nil {
-				err = amqp.ErrClosed
-			}
-			s.end(fmt.Errorf("channel closed: %w", err))
+			s.end(channelClosed(err))
 		case tag, open := <-cancels:
 			if !open {
 				s.end(amqp.ErrClosed)
 				break
 			}
-			s.end(fmt.Errorf("%w %s: its queue was deleted or moved", errCancelled, tag))
+			s.end(s.consumerCancelled(tag))
 		}
 	}()
 	return nil

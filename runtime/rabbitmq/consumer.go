@@ -179,7 +179,9 @@ func (c *consumer) declare(s *consumeSession) error {
 // declareQueue creates the queue of a subscription if it is missing.
 func (c *consumer) declareQueue(t *topology, sub task.Subscription, found *findings) error {
 	if !sub.Prioritized || sub.Own {
-		return t.queue(sub.Queue, c.arguments(sub))
+		arguments := c.arguments(sub)
+		t.connection.consumerTimeout(arguments, sub.Longest)
+		return t.queue(sub.Queue, arguments)
 	}
 	flat, err := t.priorityQueue(sub.Queue)
 	if flat {

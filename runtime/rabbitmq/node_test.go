@@ -34,6 +34,8 @@ func TestNode(t *testing.T) {
 	t.Run("all connections closed", func(t *testing.T) {
 		outage(t, n, func() { n.ctl("close_all_connections", "test") })
 	})
+	t.Run("consumer timeout", func(t *testing.T) { consumerTimeout(t, n) })
+	t.Run("consumer timeout of a queue", func(t *testing.T) { consumerTimeoutOfQueue(t, n) })
 	t.Run("a user who may create nothing", func(t *testing.T) { restrictedUser(t, n) })
 	t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
 }

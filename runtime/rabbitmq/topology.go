@@ -108,7 +108,7 @@ func (t *topology) priorityQueue(name string) (flat bool, err error) {
 		flat = current == "none"
 	case "x-queue-type":
 		// Quorum queues have priorities, without being asked, since RabbitMQ 4.
-		flat = current != "none" && t.connection.majorVersion() < 4
+		flat = current != "none" && !t.connection.atLeast(4, 0)
 	}
 	return flat, t.queue(name, priorityQueue.arguments())
 }
