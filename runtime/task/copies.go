@@ -84,7 +84,7 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 	c.identify(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if here, ok := c.live[r.callKey]; ok {
+	if here, ok := c.live[r.callKey]; ok && r.named() {
 		if !c.isLost(here) {
 			return surplus, Outcome{}
 		}
@@ -103,6 +103,10 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 	c.live[r.callKey] = r
 	return newcomer, Outcome{}
 }
+
+// named says whether the request could be read so far that its call is told from others. Two messages that could
+// not are parked both.
+func (r *request) named() bool { return r.id != "" && r.name != "" }
 
 // recognisable says whether the message's id tells it from all others.
 func (r *request) recognisable() bool {
