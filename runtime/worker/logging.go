@@ -61,7 +61,7 @@ func (f *logFlags) open(stderr io.Writer) (*logging, error) {
 		options.ReplaceAttr = durationAsText
 		l.Logger = slog.New(slog.NewJSONHandler(escaper{out}, options))
 	} else {
-		l.Logger = slog.New(slog.NewTextHandler(out, options))
+		l.Logger = slog.New(slog.NewTextHandler(escaper{out}, options))
 	}
 	return l, nil
 }
@@ -74,8 +74,8 @@ func durationAsText(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// escaper escapes what the handler for JSON lets through, such as a change of the reading direction. The
-// one for text quotes it.
+// escaper escapes what the handlers let through: the one for JSON, a change of the reading direction, the one for
+// text a delete character.
 type escaper struct{ io.Writer }
 
 func (e escaper) Write(record []byte) (int, error) {
