@@ -18,7 +18,7 @@ const resultTimeout = 30 * time.Second
 // Settle implements [task.Consumer]: the messages that take this one's place are
 // confirmed by the broker, then the dead letter, then the result, and then the delivery is acked.
 //
-// A result that can't be sent is logged and given up: to run the task again
+// A result that can't be sent is given up, with an error that matches [task.ErrResultLost]: to run the task again
 // would not bring it back.
 //
 // What takes the place of a message of the consumer's own queue, or is parked from it, goes to the
@@ -35,14 +35,15 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 		_ = s.channel.Nack(d.Tag, false, true) // if the session ends now the broker takes it back anyway
 		return nil
 	}
-	if err := c.carryOut(ctx, d, o); err != nil {
+	err := c.carryOut(ctx, d, o)
+	if err != nil && !errors.Is(err, task.ErrResultLost) {
 		s.hold(d.Tag)
 		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
 	}
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
 	_ = s.channel.Ack(d.Tag, false)
-	return nil
+	return err
 }
 
 // carryOut does what must be done before the ack.
@@ -67,8 +68,7 @@ func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcom
 	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
 	defer cancel()
 	if err := c.transport.StoreResult(ctx, o.Result); err != nil {
-		c.log.Error("the result of a task is lost", "task", d.Message.Task, "id", d.Message.ID,
-			"state", o.Result.State, "error", err)
+		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", d.Message.ID, task.ErrResultLost, o.Result.State, err)
 	}
 	return nil
 }

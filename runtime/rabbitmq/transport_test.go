@@ -448,3 +448,20 @@ func TestContextWins(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A result that can't be sent is told of, and its task is settled all the same.
+func TestResultLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	transport := w.open(w.url)
+	in := w.consume(transport)
+	w.publish(transport, "1")
+	d := in.next()
+	err := in.Settle(w.ctx, d, task.Outcome{Result: &task.Result{ID: d.Message.ID, State: task.Success, ReplyTo: strings.Repeat("q", 256)}})
+	if !errors.Is(err, task.ErrResultLost) {
+		t.Errorf("the error is %v", err)
+	}
+	if err := in.Settle(w.ctx, d, task.Outcome{}); !errors.Is(err, task.ErrStale) {
+		t.Errorf("the delivery is not settled: %v", err)
+	}
+}

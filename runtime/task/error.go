@@ -16,6 +16,8 @@ var (
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")
 	// ErrStale: the delivery belongs to a session that has ended; the broker delivers it again.
 	ErrStale = errors.New("the session of this delivery has ended")
+	// ErrResultLost: a delivery was settled, but its result could not be stored or sent.
+	ErrResultLost = errors.New("the result is lost")
 	// ErrDeliveryTimeout: the broker has ended a session because a delivery was unsettled for longer than it allows.
 	ErrDeliveryTimeout = errors.New("a message was not settled within the broker's consumer timeout")
 	// ErrConnectionLost is the cause of the context of a task whose delivery was lost with its connection

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type Stats struct {
 	Running int `json:"running"`
 	// Stuck is how many of them have not returned 10 s after their contexts ended.
 	Stuck int `json:"stuck"`
+	// LostResults is how many results could not be stored or sent.
+	LostResults int64 `json:"lost_results"`
 	// Tasks that have run, sorted by name.
 	Tasks []TaskStats `json:"tasks"`
 }
@@ -48,6 +51,8 @@ const granularityRuns = 100
 type statistics struct {
 	logger *slog.Logger
 	since  time.Time
+
+	lostResults atomic.Int64
 
 	mu    sync.Mutex
 	tasks map[string]*tally
@@ -133,6 +138,7 @@ func (s *statistics) of(name string, t *tally) TaskStats {
 func (w *Worker) Stats() Stats {
 	out := Stats{Worker: w.config.Name, Started: w.statistics.since, Running: w.held.running(), Tasks: []TaskStats{}}
 	out.Stuck, _ = w.watchdog.stuck()
+	out.LostResults = w.statistics.lostResults.Load()
 	w.statistics.mu.Lock()
 	defer w.statistics.mu.Unlock()
 	for name, t := range w.statistics.tasks {

@@ -122,7 +122,8 @@ type Consumer interface {
 	// between can repeat work but never lose it. A delivery whose session is
 	// gone can't be settled: the broker delivers it again; the error matches
 	// [ErrStale], and nothing of the outcome was carried out. nil doesn't prove that the broker has heard the
-	// last word: if the session ends now the delivery may come again, after its outcome was carried out.
+	// last word: if the session ends now the delivery may come again, after its outcome was carried out. An error that
+	// matches [ErrResultLost] says that all was carried out but the result.
 	Settle(ctx context.Context, d *Delivery, o Outcome) error
 	// Stop ends deliveries; what is unsettled stays so. Settle goes on
 	// working. No call of Deliver begins after Stop has returned.

@@ -535,7 +535,7 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	}
 	if outcome.Result != nil {
 		if err := w.transport.StoreResult(ctx, outcome.Result); err != nil {
-			w.logger.Error("the result of an early-acked task is lost", "task", r.name, "id", r.id, "error", err)
+			w.loseResult(r.name, r.id, err)
 		}
 	}
 }
@@ -608,7 +608,18 @@ func (w *Worker) refused(r *request, d *Delivery, err error) {
 func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
-	return w.consumer.Settle(ctx, d, outcome)
+	err := w.consumer.Settle(ctx, d, outcome)
+	if errors.Is(err, ErrResultLost) {
+		w.loseResult(d.Message.Task, d.Message.ID, err)
+		return nil
+	}
+	return err
+}
+
+// loseResult tells of a result that can't be stored. The task has run, and is not run again for that.
+func (w *Worker) loseResult(task, id string, err error) {
+	w.statistics.lostResults.Add(1)
+	w.logger.Error("the result of a task is lost", "task", task, "id", id, "error", err)
 }
 
 // isGone says that the broker has taken a delivery back.
