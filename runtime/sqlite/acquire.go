@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"time"
 
@@ -24,8 +24,9 @@ func (w *writer) acquire() (*database, error) {
 		if !db.moved() {
 			return db, nil
 		}
-		w.logger().Warn("the database file was removed or replaced; a new one is used now", "path", db.path)
+		w.logger().Warn("the database file was removed or replaced; the one that is there now is used", "path", db.path)
 		w.discard(db)
+		db.setLogAside()
 		db = nil
 	}
 }
@@ -45,7 +46,7 @@ func (w *writer) lockFor(db *database) error {
 		case err := <-got:
 			return err
 		case <-slow.C:
-			w.hinder(errors.New("another process holds the write lock of " + db.path))
+			w.hinder(&lockedError{db.path})
 		case <-closing:
 			closing, closeBy = nil, time.After(patience)
 		case <-closeBy:
@@ -64,7 +65,12 @@ func (w *writer) release(db *database) {
 
 // reopen opens the database after it broke or was moved away.
 func (w *writer) reopen() (*database, error) {
-	db, err := openDatabase(w.location)
+	if w.ruin.stands() {
+		return nil, w.ruin.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	db, err := openDatabase(ctx, w.location)
 	if err != nil {
 		return nil, err
 	}

@@ -135,8 +135,12 @@ func (p *pending) enter() bool { return p.state.CompareAndSwap(waiting, entered)
 // back returns the change to the queue after a rollback, unless its caller has gone.
 func (p *pending) back() bool { return p.state.CompareAndSwap(entered, waiting) }
 
-// finish tells the caller.
+// finish tells the caller. What failed in the end, after a commit that may have
+// reached the disk, may be written all the same.
 func (p *pending) finish(err error) {
+	if uncertain := p.uncertain.Load(); err != nil && uncertain != nil {
+		err = &undecidedError{*uncertain}
+	}
 	p.err = err
 	p.state.Store(finished)
 	if p.group.left.Add(-1) == 0 {

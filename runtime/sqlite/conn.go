@@ -166,8 +166,11 @@ const (
 
 // classify tells the kinds of errors apart.
 func classify(err error) failure {
-	if errors.As(err, new(*driverPanicError)) {
+	switch {
+	case errors.As(err, new(*driverPanicError)), errors.As(err, new(*refusalError)):
 		return broken
+	case errors.As(err, new(*lockedError)):
+		return blocked
 	}
 	var code sqlite3.ErrorCode
 	if !errors.As(err, &code) {
@@ -205,11 +208,11 @@ func isCorrupt(err error) bool {
 }
 
 func isReadOnly(err error) bool {
-	return errors.Is(err, sqlite3.READONLY) || errors.Is(err, sqlite3.PERM) || errors.Is(err, sqlite3.CANTOPEN)
+	return errors.Is(err, sqlite3.READONLY) || errors.Is(err, sqlite3.PERM)
 }
 
 func isLocked(err error) bool {
-	return errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED)
+	return errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.LOCKED) || errors.As(err, new(*lockedError))
 }
 
 // A driverPanicError is a panic of the driver: it runs SQLite's C code compiled to

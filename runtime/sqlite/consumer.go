@@ -22,17 +22,19 @@ type consumer struct {
 	transport *Transport
 	config    task.ConsumeConfig
 	subs      []*subscription
-	session   uint64
 
 	// Under the writer's mutex:
+	session  uint64
 	leases   map[uint64]*lease // by tag: not settled yet
 	ready    []*lease          // not yet handed to Deliver
+	untold   []func()          // what the goroutine calls before the next delivery
 	declared declared
+	begun    bool // it was declared once
 	warned   bool // of bindings that name another type than their exchange has
 	stopped  bool // no new leases
 	closed   bool // no settling any more
 
-	arrived *sync.Cond    // ready has grown, or stopped is set
+	arrived *sync.Cond    // ready or untold has grown, or stopped is set
 	ended   chan struct{} // the goroutine has ended
 }
 
@@ -109,8 +111,7 @@ func (w *writer) add(c *consumer) error {
 		w.log.Store(c.config.Logger)
 		w.dueAt = 0
 	}
-	w.nextTag++
-	c.session = w.nextTag
+	c.session = w.number()
 	w.consumers = append(w.consumers, c)
 	w.declare(c)
 	return nil
@@ -134,18 +135,69 @@ func (c *consumer) run() {
 	mu.Lock()
 	defer mu.Unlock()
 	for {
-		for len(c.ready) == 0 && !c.stopped {
+		for len(c.ready) == 0 && len(c.untold) == 0 && !c.stopped {
 			c.arrived.Wait()
 		}
-		if c.stopped {
+		next := c.next()
+		if next == nil {
 			return
 		}
-		l := c.ready[0]
-		c.ready = c.ready[1:]
-		l.handed = true
 		mu.Unlock()
-		c.config.Deliver(l.delivery)
+		next()
 		mu.Lock()
+	}
+}
+
+// next is what the goroutine has to do, nil if the consumer is stopped. The
+// caller holds the writer's mutex.
+func (c *consumer) next() func() {
+	if len(c.untold) > 0 {
+		news := c.untold[0]
+		c.untold = c.untold[1:]
+		return news
+	}
+	if c.stopped {
+		return nil
+	}
+	l := c.ready[0]
+	c.ready = c.ready[1:]
+	l.handed = true
+	return func() { c.config.Deliver(l.delivery) }
+}
+
+// tell has news called before the next delivery. The caller holds the writer's mutex.
+func (c *consumer) tell(news func()) {
+	if c.stopped { // there is no next one
+		go news()
+		return
+	}
+	c.untold = append(c.untold, news)
+	c.arrived.Signal()
+}
+
+// lose begins a new session: nothing of what the consumer has leased is its own
+// any more. The caller holds the writer's mutex.
+func (c *consumer) lose(cause error) {
+	ended := c.session
+	c.session = c.transport.writer.number()
+	clear(c.leases)
+	c.ready = nil
+	if c.declared == isDeclared { // the queues of its own are gone
+		c.declared = undeclared
+	}
+	for _, s := range c.subs {
+		s.id, s.taken = 0, 0
+	}
+	if lost := c.config.Lost; lost != nil && !c.closed {
+		c.tell(func() { lost(ended, cause) })
+	}
+}
+
+// refuse tells that the database can't be used, unless the consumer has begun.
+// The caller holds the writer's mutex.
+func (c *consumer) refuse(cause error) {
+	if refused := c.config.Refused; refused != nil && !c.begun && !c.closed {
+		c.tell(func() { refused(cause) })
 	}
 }
 
@@ -154,7 +206,7 @@ func (c *consumer) Ready() bool {
 	w := c.transport.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return c.declared == isDeclared && !c.stopped && !w.closed && w.doorbell.listed.Load() && !w.stuck.Load()
+	return c.declared == isDeclared && !c.stopped && !w.closed && w.doorbell.listed.Load() && !w.stuck.Load() && w.elsewhere.Load() == nil
 }
 
 // Stop implements [task.Consumer]. What was leased and not delivered yet goes

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,6 +30,7 @@ const (
 type database struct {
 	path     string
 	identity os.FileInfo // of path, when it was opened
+	log      os.FileInfo // of the write-ahead log beside it; nil: unknown
 
 	writeLock *fileLock
 	writer    *conn // for whoever holds writeLock
@@ -37,8 +39,9 @@ type database struct {
 	reader *conn // under readMu; nil until it is needed
 }
 
-// openDatabase opens the database at loc, and makes it if it is missing.
-func openDatabase(loc location) (_ *database, err error) {
+// openDatabase opens the database at loc, and makes it if it is missing. While
+// others keep it locked it waits, until ctx ends.
+func openDatabase(ctx context.Context, loc location) (_ *database, err error) {
 	defer func() {
 		if err != nil {
 			err = explainOpen(loc.path, err)
@@ -52,7 +55,7 @@ func openDatabase(loc location) (_ *database, err error) {
 		return nil, err
 	}
 	// Concurrent first opens would get in each other's way without the lock.
-	if err := db.writeLock.lock(); err != nil {
+	if err := db.writeLock.lockWithin(ctx, db.path); err != nil {
 		db.writeLock.close()
 		return nil, err
 	}
@@ -62,11 +65,24 @@ func openDatabase(loc location) (_ *database, err error) {
 			db.writeLock.close()
 		}
 	}()
-	if err := db.openWriter(loc.sync); err != nil {
+	if err := checkLog(db.path); err != nil {
 		return nil, err
+	}
+	for {
+		err := db.openWriter(loc.sync)
+		if err == nil {
+			break
+		}
+		if !isLocked(err) || !sleep(ctx, busyTimeout/10) {
+			return nil, err
+		}
+		_ = db.writer.close()
 	}
 	if db.identity, err = os.Stat(db.path); err != nil {
 		return nil, err
+	}
+	if log, err := os.Stat(db.path + "-wal"); err == nil {
+		db.log = log
 	}
 	syncFolder(filepath.Dir(db.path))
 	return db, db.writeLock.unlock()
@@ -80,7 +96,10 @@ func prepareFolder(loc location) error {
 		return err
 	}
 	if name != "" {
-		return fmt.Errorf("it lies on a file system that other machines may share (%s), where locks don't reach every process: choose a folder on a local disk", name)
+		return &refusalError{fmt.Errorf("it lies on a file system that other machines may share (%s), where locks don't reach every process: choose a folder on a local disk", name)}
+	}
+	if mountedAlone(loc.path) {
+		return &refusalError{errors.New("the file is mounted without its folder, which has the rest of the database: mount the folder")}
 	}
 	if err := os.MkdirAll(filepath.Join(locksFolder(loc.path), "w"), 0o777); err != nil {
 		return err
@@ -120,8 +139,7 @@ func (db *database) lockPath(elem ...string) string {
 }
 
 func (db *database) openWriter(sync syncMode) (err error) {
-	// A short wait first: a busy database is no reason to hang in Open.
-	if db.writer, err = openConn(db.path, 10*busyTimeout); err != nil {
+	if db.writer, err = openConn(db.path, busyTimeout); err != nil {
 		return err
 	}
 	if err := migrate(db.writer); err != nil {
@@ -161,6 +179,8 @@ type damageError struct{ finding string }
 
 func (e *damageError) Error() string { return e.finding }
 
+var errMoved = errors.New("the database file was removed or replaced")
+
 // read runs do with the connection to read, which it opens if needed.
 func (db *database) read(do func(*conn) error) error {
 	db.readMu.Lock()
@@ -169,6 +189,10 @@ func (db *database) read(do func(*conn) error) error {
 		c, err := openConn(db.path, busyTimeout)
 		if err != nil {
 			return err
+		}
+		// Another file at this place, read through the log of this one, would be destroyed.
+		if db.moved() {
+			return errors.Join(errMoved, c.close())
 		}
 		if err := c.script(`PRAGMA query_only=ON; PRAGMA cache_size=-2000; PRAGMA trusted_schema=OFF`); err != nil {
 			return errors.Join(err, c.close())
@@ -183,6 +207,16 @@ func (db *database) read(do func(*conn) error) error {
 func (db *database) moved() bool {
 	there, err := os.Stat(db.path)
 	return err != nil || !os.SameFile(db.identity, there)
+}
+
+// setLogAside keeps the log of a database whose file was replaced from being
+// taken for that of the new one, which it would destroy.
+func (db *database) setLogAside() {
+	path := db.path + "-wal"
+	if there, err := os.Stat(path); err == nil && db.log != nil && os.SameFile(there, db.log) {
+		_ = os.Rename(path, path+".replaced")
+		_ = os.Remove(db.path + "-shm")
+	}
 }
 
 // lacksSpace says whether so little of the disk is left that no message may
@@ -226,16 +260,28 @@ func (db *database) close() error {
 	return err
 }
 
+// A refusalError is a reason not to use a database that no waiting removes.
+type refusalError struct{ reason error }
+
+func (e *refusalError) Error() string { return e.reason.Error() }
+func (e *refusalError) Unwrap() error { return e.reason }
+
+func isDamage(err error) bool { return isCorrupt(err) || errors.As(err, new(*damageError)) }
+
+// isPermanent says whether the error stays until somebody does something about it.
+func isPermanent(err error) bool {
+	return isDamage(err) || errors.As(err, new(*refusalError)) || isReadOnly(err) || errors.Is(err, fs.ErrPermission)
+}
+
 // explainOpen says which database can't be opened, why, and what to do.
 func explainOpen(path string, err error) error {
-	var damage *damageError
 	switch {
-	case isCorrupt(err), errors.As(err, &damage):
+	case isDamage(err):
 		return fmt.Errorf("sqlite: %s is damaged or is no SQLite database: %w (nothing was changed; restore it from a backup, or move it away to start afresh)", path, err)
 	case errors.Is(err, fs.ErrPermission), isReadOnly(err):
 		return fmt.Errorf("sqlite: can't write to %s: %w (every sender and worker writes to the folder of the database)", path, err)
 	case isLocked(err):
-		return fmt.Errorf("sqlite: another program keeps %s locked: %w", path, err)
+		return fmt.Errorf("sqlite: another process keeps %s locked: %w", path, err)
 	default:
 		return fmt.Errorf("sqlite: can't open %s: %w", path, err)
 	}

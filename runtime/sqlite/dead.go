@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -12,11 +13,15 @@ import (
 
 // DeadLetters implements [task.Transport]. Which messages there are is noted
 // first; each is read when its turn comes, and nothing is held while visit runs.
+//
+// One that can't be sent again, since a message with its id waits or runs in the queue
+// already, stays a dead letter, and the visit goes on; in the end the error names it.
 func (t *Transport) DeadLetters(ctx context.Context, queue string, visit func(*task.DeadMessage) (task.DeadAction, error)) error {
 	graves, err := t.graves(ctx, queue)
 	if err != nil {
 		return fmt.Errorf("dead letters of queue %s: %w", queue, err)
 	}
+	var stayed []string
 	for _, g := range graves {
 		dead, err := t.exhume(ctx, g, queue)
 		if err != nil {
@@ -30,11 +35,30 @@ func (t *Transport) DeadLetters(ctx context.Context, queue string, visit func(*t
 		if err != nil {
 			return err
 		}
-		if err := t.endDead(ctx, g, action); err != nil {
+		switch err := t.endDead(ctx, g, action); {
+		case errors.Is(err, errAlive):
+			stayed = append(stayed, id)
+		case err != nil:
 			return fmt.Errorf("task %s (%s): dead letter of queue %s: %w", id, name, queue, err)
 		}
 	}
-	return nil
+	return stayedError(queue, stayed)
+}
+
+// errAlive: a dead letter can't be sent again, because the queue has its message.
+var errAlive = errors.New("a message with its id waits or runs in the queue already")
+
+// stayedError is nil if every dead letter was ended as the visit said.
+func stayedError(queue string, ids []string) error {
+	const named = 10
+	if len(ids) == 0 {
+		return nil
+	}
+	list := strings.Join(ids[:min(len(ids), named)], ", ")
+	if more := len(ids) - named; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("dead letters of queue %s: not sent again, and still dead letters: %s: %w", queue, list, errAlive)
 }
 
 // A grave is where a dead letter lies. The time is part of it since a message
@@ -134,7 +158,7 @@ func (t *Transport) replayDead(ctx context.Context, g grave) error {
 	r := &replay{grave: g}
 	err := t.writer.do(ctx, r)
 	if err == nil && r.clash {
-		err = errors.New("a message with its id waits or runs in the queue already; it stays a dead letter")
+		return errAlive
 	}
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)

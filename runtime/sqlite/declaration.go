@@ -77,7 +77,7 @@ func (d *declaration) settled(w *writer, err error) {
 		d.mismatches.Log(c.config.Logger.With("worker", c.config.Worker))
 		c.warned = true
 	}
-	c.declared = isDeclared
+	c.declared, c.begun = isDeclared, true
 	w.wakeUp()
 }
 

@@ -21,10 +21,7 @@ import (
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "size="+size); err != nil {
-		t.Skip("only root can mount a small disk: ", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(folder, unix.MNT_DETACH) })
+	mount(t, "tmpfs", folder, "tmpfs", 0, "size="+size)
 	return folder
 }
 
@@ -156,4 +153,33 @@ func TestAStoppedProcessKeepsItsMessages(t *testing.T) {
 	if d := w.next(); d.Message.ID != id {
 		t.Errorf("%+v", d.Message)
 	}
+}
+
+// bind mounts a file or folder at another place as well.
+func bind(t *testing.T, from, at string) {
+	t.Helper()
+	mount(t, from, at, "", unix.MS_BIND, "")
+}
+
+// mount mounts something until the test ends. Not everybody may.
+func mount(t *testing.T, source, at, kind string, flags uintptr, data string) {
+	t.Helper()
+	if err := unix.Mount(source, at, kind, flags, data); err != nil {
+		if os.Geteuid() == 0 && os.Getenv("CI") != "" {
+			t.Fatal("root can't mount here, and nothing proves what this test is for: ", err)
+		}
+		t.Skip("NOT TESTED: only root can mount: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+}
+
+func TestAFileThatIsMountedAlone(t *testing.T) {
+	t.Parallel()
+	url := filled(t, 1)
+	elsewhere := filepath.Join(t.TempDir(), "queue.db")
+	if err := os.WriteFile(elsewhere, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, path(url), elsewhere)
+	expectRefusal(t, "sqlite:"+elsewhere, "mount the folder")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -13,7 +12,7 @@ import (
 // them: a datagram over the loopback interface for each transaction that
 // concerns them. The table proc says where.
 type doorbell struct {
-	host string
+	machine machine
 
 	mu     sync.Mutex
 	socket *net.UDPConn // nil until needed
@@ -23,13 +22,7 @@ type doorbell struct {
 	listed atomic.Bool
 }
 
-func newDoorbell() *doorbell {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
-	return &doorbell{host: host}
-}
+func newDoorbell() *doorbell { return &doorbell{machine: thisMachine()} }
 
 // open returns the socket, and nil where UDP over loopback is forbidden: then
 // everybody relies on polling.

@@ -24,6 +24,9 @@ func sharedFilesystem(folder string) (string, error) {
 	return "", nil
 }
 
+// mountedAlone is a matter of Linux's containers.
+func mountedAlone(string) bool { return false }
+
 // diskSpace returns how many bytes of the disk that holds folder are free for
 // this user, and how many there are.
 func diskSpace(folder string) (free, total uint64, err error) {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -29,7 +28,8 @@ const (
 			(SELECT props FROM body WHERE body.id = msg.id), (SELECT body FROM body WHERE body.id = msg.id)`
 	sqlPark = `UPDATE msg SET state = 3, at = ?, owner = NULL, lease = NULL
 		WHERE id = ? AND owner = ? AND lease = ? AND state = 2`
-	sqlDead = `INSERT INTO dead (id, reason, error, stack, worker) VALUES (?, ?, ?, ?, ?)`
+	// OR REPLACE: a row that lost its message long ago must not be in the way of another.
+	sqlDead = `INSERT OR REPLACE INTO dead (id, reason, error, stack, worker) VALUES (?, ?, ?, ?, ?)`
 )
 
 // farFuture stands for no delayed message, in ms.
@@ -71,10 +71,10 @@ func (w *writer) wantsLease() bool {
 	if w.db.Load() == nil {
 		return true // to open it again
 	}
-	if !w.doorbell.listed.Load() {
+	if !w.doorbell.listed.Load() || w.elsewhere.Load() != nil {
 		return false
 	}
-	due := w.dueAt <= time.Now().UnixMilli()
+	due := w.dueAt <= w.now().UnixMilli()
 	for _, c := range w.consumers {
 		if c.stopped {
 			continue
@@ -94,7 +94,7 @@ func (w *writer) wantsLease() bool {
 // takeLeases promotes the delayed messages that are due, then leases for the
 // subscriptions that have room and whose queue may have messages.
 func (w *writer) takeLeases(t *tx) ([]*lease, error) {
-	if !w.doorbell.listed.Load() {
+	if !w.doorbell.listed.Load() || w.elsewhere.Load() != nil {
 		return nil, nil
 	}
 	wishes := w.wishes()
@@ -163,7 +163,7 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 			return nil
 		}
 		m.Body = r.blob(6)
-		attempts := int(r.int(2)) - 1
+		attempts := max(int(r.int(2))-1, 0)
 		l.delivery = &task.Delivery{Message: m, Attempts: attempts, Redelivered: attempts > 0}
 		leases = append(leases, l)
 		return nil
@@ -233,8 +233,7 @@ func (w *writer) handOut(t *tx, leases []*lease) {
 		s.hungry = false
 	}
 	for _, l := range leases {
-		w.nextTag++
-		l.delivery.Tag, l.delivery.Session = w.nextTag, l.sub.consumer.session
+		l.delivery.Tag, l.delivery.Session = w.number(), l.sub.consumer.session
 		l.sub.consumer.accept(l)
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,6 +68,13 @@ func (l *fileLock) isAt(path string) bool {
 	return err == nil && os.SameFile(held, there)
 }
 
+// isHeld says whether a process that lives holds the lock at path.
+func isHeld(path string) bool {
+	l, dead, err := takeDeadLock(path)
+	l.close()
+	return err == nil && !dead
+}
+
 // takeDeadLock returns the lock at path if whoever held it is gone. It returns
 // nil and false while the holder lives, and nil and true if there is no such file.
 func takeDeadLock(path string) (l *fileLock, dead bool, err error) {
@@ -83,4 +91,27 @@ func takeDeadLock(path string) (l *fileLock, dead bool, err error) {
 		return nil, false, err
 	}
 	return l, true, nil
+}
+
+// A lockedError says that another process has kept a database locked.
+type lockedError struct{ path string }
+
+func (e *lockedError) Error() string { return "another process holds the write lock of " + e.path }
+
+// lockWithin waits for the lock of the database at path until ctx ends. If it
+// does, the lock is of no more use.
+func (l *fileLock) lockWithin(ctx context.Context, path string) error {
+	if free, err := l.tryLock(); err != nil || free {
+		return err
+	}
+	got := make(chan error, 1)
+	go func() { got <- l.lock() }()
+	select {
+	case err := <-got:
+		return err
+	case <-ctx.Done():
+		// Closing gives the lock back as soon as it is granted.
+		l.close()
+		return &lockedError{path}
+	}
 }

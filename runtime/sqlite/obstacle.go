@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -9,7 +10,7 @@ import (
 func (w *writer) clear() {
 	w.backoff, w.retryAt = 0, time.Time{}
 	w.stuck.Store(false)
-	if !w.full && w.obstacle.Swap(nil) != nil {
+	if !w.shuts() && w.obstacle.Swap(nil) != nil {
 		w.logger().Info("the database can be written again", "path", w.location.path)
 	}
 }
@@ -36,7 +37,7 @@ func (w *writer) explainBlocked(err error) error {
 	case isFull(err) && db != nil && db.lacksSpace():
 		return fmt.Errorf("the disk of %s is full: %w", path, err)
 	case isLocked(err):
-		return fmt.Errorf("another program keeps %s locked: %w", path, err)
+		return fmt.Errorf("another process keeps %s locked: %w", path, err)
 	}
 	return fmt.Errorf("%s can't be written: %w", path, err)
 }
@@ -46,7 +47,17 @@ func (w *writer) explainBlocked(err error) error {
 func (w *writer) breakDown(batch []*pending, err error) {
 	if db := w.db.Load(); db != nil {
 		err = explainOpen(w.location.path, err)
+		if isDamage(err) {
+			w.ruin = findRuin(db.path, err)
+		}
 		w.discard(db)
+	}
+	if isPermanent(err) {
+		w.mu.Lock()
+		for _, c := range w.consumers {
+			c.refuse(err)
+		}
+		w.mu.Unlock()
 	}
 	w.stuck.Store(true)
 	w.hinder(err)
@@ -81,12 +92,40 @@ func (w *writer) checkSpace() {
 	}
 }
 
-// mayEnter says whether a change can be written now. On a full disk no message
-// comes in.
+// shuts says that no message may come in: the disk is full, or the database is
+// used elsewhere. What takes messages out goes on.
+func (w *writer) shuts() bool { return w.full || w.elsewhere.Load() != nil }
+
+// mayEnter says whether a change can be written now.
 func (w *writer) mayEnter(p *pending) bool {
-	if !w.full {
+	if !w.shuts() {
 		return true
 	}
 	_, isMessage := p.change.(*insertion)
 	return !isMessage
+}
+
+// A ruin is a file in which damage was found. It isn't used again as long as it
+// is the same: what is written to it makes it worse.
+type ruin struct {
+	path string
+	file os.FileInfo
+	err  error
+}
+
+func findRuin(path string, err error) *ruin {
+	file, missing := os.Stat(path)
+	if missing != nil {
+		return nil
+	}
+	return &ruin{path, file, err}
+}
+
+// stands says whether the file is as it was.
+func (r *ruin) stands() bool {
+	if r == nil {
+		return false
+	}
+	now, err := os.Stat(r.path)
+	return err == nil && os.SameFile(now, r.file) && now.Size() == r.file.Size() && now.ModTime().Equal(r.file.ModTime())
 }

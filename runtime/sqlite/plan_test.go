@@ -10,7 +10,7 @@ import (
 // none may look at rows that it doesn't need, or sort.
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
-	db, err := openDatabase(location{path: filepath.Join(t.TempDir(), "queue.db"), sync: syncNormal})
+	db, err := openDatabase(t.Context(), location{path: filepath.Join(t.TempDir(), "queue.db"), sync: syncNormal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,8 +26,11 @@ type presence struct {
 	owner     int64
 
 	arriving atomic.Bool            // an arrival is on its way
+	known    atomic.Bool            // it was in proc once
 	worker   atomic.Pointer[string] // the node name, nil: none
 	ended    sync.WaitGroup
+
+	asked map[int64]time.Time // strangers that were asked for an answer, and when; only for sweep
 
 	mu       sync.Mutex
 	lock     *fileLock
@@ -109,7 +113,7 @@ func (p *presence) arrive() {
 	if !p.arriving.CompareAndSwap(false, true) {
 		return
 	}
-	a := &arrival{presence: p, host: w.doorbell.host, port: w.doorbell.port()}
+	a := &arrival{presence: p, machine: w.doorbell.machine, port: w.doorbell.port()}
 	if worker := p.worker.Load(); worker != nil {
 		a.worker = *worker
 	}
@@ -123,14 +127,47 @@ func ownerPath(db *database, owner int64) string {
 // An arrival puts this process into proc.
 type arrival struct {
 	presence *presence
-	host     string
+	machine  machine
 	port     int
 	worker   string
+
+	lost      bool   // the row was there once, and has gone
+	elsewhere string // the host of another machine's process
 }
 
+// errLost is why a session has ended.
+var errLost = errors.New("sqlite: other processes took this one for dead, or its database was replaced; what it had taken was given to others")
+
+const (
+	sqlSelf    = `SELECT port FROM proc WHERE owner = ?`
+	sqlMachine = `SELECT DISTINCT host FROM proc WHERE owner <> ?`
+	sqlArrive  = `INSERT OR REPLACE INTO proc (owner, pid, host, port, worker, started) VALUES (?, ?, ?, ?, ?, ?)`
+)
+
 func (a *arrival) apply(t *tx) error {
-	_, err := t.exec(`INSERT OR REPLACE INTO proc (owner, pid, host, port, worker, started) VALUES (?, ?, ?, ?, ?, ?)`,
-		t.owner, os.Getpid(), a.host, a.port, a.worker, t.now)
+	a.lost, a.elsewhere = false, ""
+	if a.presence.known.Load() {
+		listed, err := t.number(`SELECT count(*) FROM proc WHERE owner = ?`, t.owner)
+		if err != nil {
+			return err
+		}
+		if a.lost = listed == 0; a.lost {
+			// What was leased since then starts anew as well, with the new session.
+			if err := buryOwner(t, t.owner); err != nil {
+				return err
+			}
+		}
+	}
+	err := t.query(sqlMachine, func(r row) error {
+		if other := parseMachine(r.text(0)); a.machine.isAnother(other) {
+			a.elsewhere = other.host
+		}
+		return nil
+	}, t.owner)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(sqlArrive, t.owner, os.Getpid(), a.machine.String(), a.port, a.worker, t.now)
 	return err
 }
 
@@ -139,6 +176,16 @@ func (a *arrival) settled(w *writer, err error) {
 	if err != nil {
 		return
 	}
+	if a.lost {
+		w.logger().Warn("this process was taken for dead, or the database was replaced; what it had taken is delivered again", "path", w.location.path)
+		for _, c := range w.consumers {
+			c.lose(errLost)
+		}
+	}
+	if a.elsewhere != "" && w.elsewhere.Load() == nil {
+		w.suspect(a.elsewhere)
+	}
+	a.presence.known.Store(true)
 	w.doorbell.listed.Store(true)
 	w.hearAll() // what happened before rang nobody here
 	for _, c := range w.consumers {
@@ -214,14 +261,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // poll wakes everybody if another connection has written since version.
 func (p *presence) poll(version int64) int64 {
 	w := p.transport.writer
-	if !w.doorbell.listed.Load() {
-		p.arrive()
-	}
 	now := version
 	err := w.read(func(c *conn) (err error) {
 		now, err = c.pragma("data_version")
 		return err
 	})
+	if err == nil {
+		err = p.checkSelf()
+	}
 	if err != nil || now != version {
 		w.mu.Lock()
 		w.hearAll()
@@ -229,6 +276,26 @@ func (p *presence) poll(version int64) int64 {
 		w.wakeUp()
 	}
 	return now
+}
+
+// checkSelf makes sure that this process is in proc, as one that lives.
+func (p *presence) checkSelf() error {
+	w := p.transport.writer
+	if db := w.db.Load(); db != nil && db.moved() {
+		p.arrive() // in the one that is there now
+		return nil
+	}
+	port := int64(questioned)
+	err := w.read(func(c *conn) error {
+		return c.query(sqlSelf, func(r row) error {
+			port = r.int(0)
+			return nil
+		}, p.owner)
+	})
+	if err == nil && (port == questioned || !w.doorbell.listed.Load()) {
+		p.arrive()
+	}
+	return err
 }
 
 // sweep gives the messages of dead processes back to their queues. A process
@@ -246,17 +313,17 @@ func (p *presence) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listed, err := w.owners()
+	if err := p.checkSelf(); err != nil {
+		return err
+	}
+	known, err := w.owners()
 	if err != nil {
 		return err
 	}
-	if here, err := w.isListed(p.owner); err != nil {
+	if err := p.lookElsewhere(ctx, db, known); err != nil {
 		return err
-	} else if !here { // somebody took us for dead
-		w.undeclare()
-		p.arrive()
 	}
-	for owner := range listed {
+	for owner := range known {
 		if err := p.examine(ctx, db, owner, true); err != nil {
 			return err
 		}
@@ -268,7 +335,7 @@ func (p *presence) sweep(ctx context.Context) error {
 	for _, file := range files {
 		name, _ := strings.CutSuffix(file.Name(), ".lock")
 		owner, err := strconv.ParseInt(name, 10, 64)
-		if err != nil || listed[owner] {
+		if _, seen := known[owner]; err != nil || seen {
 			continue
 		}
 		if err := p.examine(ctx, db, owner, false); err != nil {
@@ -280,7 +347,7 @@ func (p *presence) sweep(ctx context.Context) error {
 
 // examine buries the owner if it is dead.
 func (p *presence) examine(ctx context.Context, db *database, owner int64, listed bool) error {
-	if owner == p.owner {
+	if owner == p.owner || p.mayAnswer(owner) {
 		return nil
 	}
 	path := ownerPath(db, owner)
@@ -304,30 +371,28 @@ func (p *presence) examine(ctx context.Context, db *database, owner int64, liste
 	return nil
 }
 
+// An owner is what proc says of a process.
+type owner struct {
+	machine machine
+	port    int64
+}
+
 // owners returns the processes that hold messages, have queues of their own or are in proc.
-func (w *writer) owners() (map[int64]bool, error) {
-	owners := map[int64]bool{}
+func (w *writer) owners() (map[int64]owner, error) {
+	owners := map[int64]owner{}
 	err := w.read(func(c *conn) error {
 		return c.query(sqlOwners, func(r row) error {
-			owners[r.int(0)] = true
+			if id, some := r.int(0), (owner{parseMachine(r.text(1)), r.int(2)}); some.machine.host != "" || owners[id] == (owner{}) {
+				owners[id] = some
+			}
 			return nil
 		})
 	})
 	return owners, err
 }
 
-// isListed says whether proc has a row of the process.
-func (w *writer) isListed(owner int64) (bool, error) {
-	var n int64
-	err := w.read(func(c *conn) (err error) {
-		n, err = c.number(`SELECT count(*) FROM proc WHERE owner = ?`, owner)
-		return err
-	})
-	return n > 0, err
-}
-
 const (
 	sqlBury   = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
-	sqlOwners = `SELECT owner FROM proc UNION SELECT DISTINCT owner FROM msg WHERE state = 2
-		UNION SELECT owner FROM queue WHERE owner IS NOT NULL`
+	sqlOwners = `SELECT owner, host, port FROM proc UNION SELECT DISTINCT owner, '', 0 FROM msg WHERE state = 2
+		UNION SELECT owner, '', 0 FROM queue WHERE owner IS NOT NULL`
 )

@@ -117,6 +117,8 @@ const (
 	sqlQueue  = `SELECT id, owner FROM queue WHERE name = ?`
 	sqlInsert = `INSERT INTO msg (queue, prio, state, at, task_id, task) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (queue, task_id) WHERE state <> 3 DO NOTHING`
+	// OR REPLACE: as for sqlDead.
+	sqlInsertBody = `INSERT OR REPLACE INTO body (id, props, body) VALUES (?, ?, ?)`
 )
 
 // put puts a copy of the message into each queue, unless one with this id waits or
@@ -134,7 +136,7 @@ func (i *insertion) put(t *tx, queues []int64) error {
 		if added == 0 {
 			continue
 		}
-		if _, err := t.exec(`INSERT INTO body (id, props, body) VALUES (?, ?, ?)`, t.lastID(), i.props, i.body); err != nil {
+		if _, err := t.exec(sqlInsertBody, t.lastID(), i.props, i.body); err != nil {
 			return err
 		}
 		if state == stateDelayed {

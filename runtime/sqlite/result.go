@@ -78,7 +78,7 @@ func (t *Transport) Result(ctx context.Context, id string) (*task.Result, error)
 				ContentType: r.text(1), ContentEncoding: r.text(2), Body: r.blob(3),
 			}
 			return nil
-		}, resultKey(id), time.Now())
+		}, resultKey(id), t.writer.now())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("task %s: read its result: %w", id, err)

@@ -10,8 +10,6 @@ import (
 const (
 	// applicationID marks the file as ours ("tskg").
 	applicationID = 0x74736b67
-	// schemaVersion is what this code reads and writes: the number of migrations.
-	schemaVersion = 1
 	// oldestSQLite is the first version without the bug that could corrupt the
 	// write-ahead log when two connections wrote and reset it at once.
 	oldestSQLite = "3.51.3"
@@ -25,12 +23,14 @@ const (
 	stateDead    = 3
 )
 
-// migrations[i] leads from version i to i+1.
+// migrations[i] leads from version i to i+1, in a transaction of its own: a
+// process that dies meanwhile leaves one or the other. What this code reads and writes is the last version;
+// processes of older programs that have the database open stop to use it.
 //
 // The table msg has what queueing needs, in small rows, since a lease rewrites
 // the row; what only the consumer reads is in body, under the same id. Times
 // are milliseconds since 1970.
-var migrations = [schemaVersion]string{`
+var migrations = []string{`
 CREATE TABLE queue (
 	id    INTEGER PRIMARY KEY AUTOINCREMENT, -- never that of a queue that has gone
 	name  TEXT NOT NULL UNIQUE,
@@ -118,12 +118,13 @@ func migrate(c *conn) error {
 	if err != nil {
 		return err
 	}
+	newest := int64(len(migrations))
 	switch {
 	case tables > 0 && application != applicationID:
-		return errors.New("it is a SQLite database of another program")
-	case version > schemaVersion:
-		return fmt.Errorf("it was written by a newer taskgen (schema %d, this program knows %d): update this program", version, schemaVersion)
-	case version == schemaVersion:
+		return &refusalError{errors.New("it is a SQLite database of another program")}
+	case version > newest:
+		return newerError(version)
+	case version == newest:
 		return nil
 	}
 	if tables == 0 {
@@ -132,12 +133,31 @@ func migrate(c *conn) error {
 			return err
 		}
 	}
-	for v := version; v < schemaVersion; v++ {
+	for v := version; v < newest; v++ {
 		if err := applyMigration(c, int(v)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkVersion makes sure, in each transaction, that no newer program has
+// changed the database meanwhile.
+func checkVersion(c *conn) error {
+	version, err := c.pragma("user_version")
+	switch newest := int64(len(migrations)); {
+	case err != nil:
+		return err
+	case version > newest:
+		return newerError(version)
+	case version < newest:
+		return &damageError{fmt.Sprintf("its schema was %d, and has become %d", newest, version)}
+	}
+	return nil
+}
+
+func newerError(version int64) error {
+	return &refusalError{fmt.Errorf("it was written by a newer taskgen (schema %d, this program knows %d): update this program", version, len(migrations))}
 }
 
 func applyMigration(c *conn, from int) error {

@@ -22,7 +22,7 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 	w.mu.Lock()
 	l, ok := c.leases[d.Tag]
 	w.mu.Unlock()
-	if !ok || d.Session != c.session {
+	if !ok {
 		return settleError(d, task.ErrStale)
 	}
 	s.lease = l

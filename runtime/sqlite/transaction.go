@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"maps"
-	"time"
 )
 
 // process carries out the changes, and leases. On an error nothing of what is
@@ -49,6 +48,9 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 			err = errors.Join(err, failed)
 		}
 	}()
+	if err := checkVersion(t.conn); err != nil {
+		return err
+	}
 	outcomes := make([]error, len(batch))
 	for i, p := range batch {
 		outcomes[i], err = applyOne(t, p.change, careful)
@@ -66,8 +68,10 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 	}
 	if _, err := t.exec(`COMMIT`); err != nil {
 		if isUncertain(err) { // the log may hold the commit all the same
-			for _, p := range batch {
-				p.uncertain.Store(&err)
+			for i, p := range batch {
+				if outcomes[i] == nil {
+					p.uncertain.Store(&err)
+				}
 			}
 		}
 		return err
@@ -79,7 +83,7 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 
 func (w *writer) begin(db *database) *tx {
 	return &tx{
-		conn: db.writer, owner: w.owner, now: time.Now(),
+		conn: db.writer, owner: w.owner, now: w.now(),
 		queues: w.queues, made: map[string]int64{}, known: w.topology, ready: map[int64]bool{}, freed: map[*subscription]int{},
 	}
 }
@@ -147,6 +151,6 @@ func (w *writer) news(t *tx) (ring, []uint16, error) {
 	err := t.query(`SELECT port FROM proc WHERE owner <> ? AND host = ? AND port BETWEEN 1 AND 65535`, func(row row) error {
 		ports = append(ports, uint16(row.int(0)))
 		return nil
-	}, t.owner, w.doorbell.host)
+	}, t.owner, w.doorbell.machine.String())
 	return r, ports, err
 }

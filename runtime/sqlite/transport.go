@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -45,6 +46,11 @@ var _ task.Transport = (*Transport)(nil)
 // by a newer version, can't be written, or lies on a network file system. Then
 // nothing was changed.
 func Open(ctx context.Context, url string) (*Transport, error) {
+	return openAt(ctx, url, time.Now)
+}
+
+// openAt is Open with a wall clock.
+func openAt(ctx context.Context, url string, now func() time.Time) (*Transport, error) {
 	loc, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -54,36 +60,47 @@ func Open(ctx context.Context, url string) (*Transport, error) {
 		return nil, err
 	}
 	owner := rand.Int64()
-	t := &Transport{path: loc.path, writer: newWriter(loc, db, owner, newDoorbell())}
+	t := &Transport{path: loc.path, writer: newWriter(loc, db, owner, newDoorbell(), now)}
 	t.presence.transport, t.presence.owner = t, owner
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	go t.writer.run()
 	return t, nil
 }
 
-// openWithin opens the database, or gives up when ctx ends: another process
-// may keep the lock.
+// openPatience is how long Open waits for a database that others keep locked,
+// unless its context ends before.
+const openPatience = 30 * time.Second
+
+// openWithin opens the database, or gives up when ctx ends, however long the
+// files take to answer.
 func openWithin(ctx context.Context, loc location) (*database, error) {
 	type opened struct {
 		db  *database
 		err error
 	}
+	waiting, cancel := context.WithTimeout(ctx, openPatience)
 	done := make(chan opened, 1)
 	go func() {
-		db, err := openDatabase(loc)
+		defer cancel()
+		db, err := openDatabase(waiting, loc)
 		done <- opened{db, err}
 	}()
 	select {
 	case o := <-done:
 		return o.db, o.err
 	case <-ctx.Done():
-		go func() {
-			if o := <-done; o.db != nil {
-				_ = o.db.close()
-			}
-		}()
-		return nil, fmt.Errorf("sqlite: open %s: %w", loc.path, context.Cause(ctx))
 	}
+	select { // it knows better why
+	case o := <-done:
+		return o.db, o.err
+	case <-time.After(busyTimeout + busyTimeout/2):
+	}
+	go func() {
+		if o := <-done; o.db != nil {
+			_ = o.db.close()
+		}
+	}()
+	return nil, fmt.Errorf("sqlite: open %s: %w", loc.path, context.Cause(ctx))
 }
 
 // appear makes this process known to the others, so that it can lease and be

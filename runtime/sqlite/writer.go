@@ -39,11 +39,15 @@ type writer struct {
 	location location
 	owner    int64
 	doorbell *doorbell
+	// now is the wall clock. Only what is in the database goes by it.
+	now func() time.Time
 	// obstacle is why nothing can be written now, nil if nothing is known of any.
 	obstacle atomic.Pointer[error]
-	stuck    atomic.Bool              // the last transaction failed
-	db       atomic.Pointer[database] // nil while broken
-	log      atomic.Pointer[slog.Logger]
+	stuck    atomic.Bool // the last transaction failed
+	// elsewhere is the error that processes of another machine use, or may use, the database; nil: none do.
+	elsewhere atomic.Pointer[error]
+	db        atomic.Pointer[database] // nil while broken
+	log       atomic.Pointer[slog.Logger]
 
 	mu        sync.Mutex // guards what follows, and the consumers' fields
 	queue     []*pending
@@ -67,13 +71,15 @@ type writer struct {
 	retryAt  time.Time
 	full     bool // the disk, when it was measured
 	measured time.Time
+	ruin     *ruin // nil: no damage was found
 }
 
-func newWriter(loc location, db *database, owner int64, bell *doorbell) *writer {
+func newWriter(loc location, db *database, owner int64, bell *doorbell, now func() time.Time) *writer {
 	w := &writer{
 		location: loc,
 		owner:    owner,
 		doorbell: bell,
+		now:      now,
 		waiters:  map[uint32][]*waiter{},
 		onReopen: func(*database) {},
 		wake:     make(chan struct{}, 1),
@@ -99,6 +105,12 @@ func (w *writer) read(do func(*conn) error) error {
 		return task.ErrClosed
 	}
 	return db.read(do)
+}
+
+// number returns a tag, or the number of a session. The caller holds w.mu.
+func (w *writer) number() uint64 {
+	w.nextTag++
+	return w.nextTag
 }
 
 func (w *writer) hasConsumers() bool {
@@ -156,7 +168,7 @@ func (w *writer) pause() time.Duration {
 	if len(w.consumers) == 0 || w.dueAt == 0 {
 		return pollInterval
 	}
-	return min(max(time.Until(time.UnixMilli(w.dueAt)), 0), pollInterval)
+	return min(max(time.UnixMilli(w.dueAt).Sub(w.now()), 0), pollInterval)
 }
 
 // turn runs one transaction, and says whether there is more to do at once.
@@ -202,7 +214,7 @@ func (w *writer) take() []*pending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), maxBatch)
-	if w.full {
+	if w.shuts() {
 		n = len(w.queue) // to find those behind the messages
 	}
 	batch := make([]*pending, 0, min(n, maxBatch))
