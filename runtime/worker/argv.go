@@ -26,16 +26,22 @@ func urlArguments(args []string) []urlArgument {
 		url, flag := arg, ""
 		if strings.HasPrefix(arg, "-") && !wanted {
 			flag = strings.TrimLeft(arg, "-")
-			if name, value, ok := strings.Cut(flag, "="); ok && !strings.Contains(name, "://") {
+			if name, value, ok := strings.Cut(flag, "="); ok && !looksSecret(name+"@") {
 				flag, url, wanted = "", value, slices.Contains(urlFlags, name)
 			}
 		}
-		if (wanted || strings.Contains(url, "://")) && broker.Redact(url) != url {
+		if (wanted || looksSecret(url)) && broker.Redact(url) != url {
 			found = append(found, urlArgument{url, i, len(arg) - len(secretPart(url))})
 		}
 		wanted = slices.Contains(urlFlags, flag)
 	}
 	return found
+}
+
+// looksSecret says whether a text may be a URL with a password, or what is left of one without its scheme.
+func looksSecret(text string) bool {
+	before, _, found := strings.Cut(text, "@")
+	return strings.Contains(text, "://") || found && strings.Contains(before, ":")
 }
 
 // secretPart is what of a URL is not for everybody: what comes after its scheme.

@@ -14,6 +14,8 @@ func TestURLArguments(t *testing.T) {
 		"worker run --broker=u:s3cret@host":             "worker run --broker=*************",
 		"worker -broker amqp:/u:s3cret@host -c 4":       "worker -broker ******************* -c 4",
 		"worker -broker -amqp://u:s3cret@host":          "worker -broker *********************",
+		"worker u:s3cret@host":                          "worker *************",
+		"worker -mail-to a@x,b@x -c 4":                  "worker -mail-to a@x,b@x -c 4",
 		"worker amqp://u:s3=cret@host":                  "worker amqp://**************",
 		"worker -xamqp://u:s3=cret@host":                "worker ***********************",
 		"worker -broker amqp://host -mail smtp://u:s@h": "worker -broker amqp://host -mail smtp://*****",
@@ -37,6 +39,8 @@ func TestMisuseHidesPasswords(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"amqp://u:s3cret@host"},
+		{"u:s3cret@host"},
+		{"-c", "amqp:/u:s3cret@host"},
 		{"run", "amqp://u:s3 \"cret@host"},
 		{"list", "-borker", "amqp://u:s3cret@host"},
 		{"-c", "amqp://u:s3cret@host"},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -220,4 +221,82 @@ func TestDrainEnds(t *testing.T) {
 	if got, err := call.Get(ctx); got != "again\n" || err != nil {
 		t.Errorf("the task, delivered again: %q, %v", got, err)
 	}
+	for _, want := range []string{"the worker stops while the task runs", "id=" + call.ID, "cause=\"the worker is shutting down\"", "worker.held(", "1 tasks still ran 3s after they were told to stop"} {
+		if !strings.Contains(worker.log.String(), want) {
+			t.Errorf("the log lacks %q", want)
+		}
+	}
+}
+
+// A run that the shutdown ends is no failed attempt: whoever runs the task next has as many retries left.
+func TestInterruptedRunIsNoAttempt(t *testing.T) {
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		ctx := sender(t, url)
+		worker := startChild(t, "-broker", url, "-Q", queue, "-drain", "10ms")
+		holder := newHolder(t)
+		call, err := heed.With(task.Queue(queue)).Send(ctx, &args{Text: holder.Addr().String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		holder.started()
+		worker.signal(syscall.SIGTERM)
+		if code := worker.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if strings.Contains(worker.log.String(), "task failed") || strings.Contains(worker.log.String(), "retried") {
+			t.Error("the run counts as an attempt")
+		}
+		startChild(t, "-broker", url, "-Q", queue)
+		holder.finish(holder.started(), "done")
+		if got, err := call.Get(ctx); got != "done after 0 retries" || err != nil {
+			t.Errorf("the task: %q, %v", got, err)
+		}
+	})
+}
+
+// What a worker holds and has not started goes to others as soon as it is told to stop, however long its running task
+// takes to end.
+func TestUnstartedTasksGoToOthers(t *testing.T) {
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		ctx := sender(t, url)
+		first := startChild(t, "-broker", url, "-Q", queue, "-c", "1", "-prefetch", "20")
+		holder := newHolder(t)
+		running, err := hold.With(task.Queue(queue)).Send(ctx, &args{Text: holder.Addr().String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := holder.started()
+		var calls []*task.Call[string]
+		for range 10 {
+			call, err := echo.With(task.Queue(queue)).Send(ctx, &args{Text: "other"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls = append(calls, call)
+		}
+		second := startChild(t, "-broker", url, "-Q", queue, "-c", "4")
+		if strings.Contains(second.log.String(), "task succeeded") {
+			t.Fatal("the second worker has got tasks that the first one should hold")
+		}
+		first.signal(syscall.SIGTERM)
+		began := time.Now()
+		for _, call := range calls {
+			if got, err := call.Get(ctx); got != "other" || err != nil {
+				t.Fatalf("a task that had not started: %q, %v", got, err)
+			}
+		}
+		// A second is promised, and about 0.1 s is usual; the tests of other packages run beside this one.
+		took := time.Since(began)
+		t.Logf("%d tasks ran elsewhere %s after the signal", len(calls), took.Round(time.Millisecond))
+		if took > 5*time.Second {
+			t.Errorf("the tasks that had not started took %s", took)
+		}
+		holder.finish(conn, "done")
+		if code := first.exitCode(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if got, err := running.Get(ctx); got != "done\n" || err != nil {
+			t.Errorf("the running task: %q, %v", got, err)
+		}
+	})
 }

@@ -43,7 +43,7 @@ func (p *program) statsCommand(broker *urlFlag) *cobra.Command {
 
 // writeJSON prints a value for programs.
 func (p *program) writeJSON(v any) error {
-	encoder := json.NewEncoder(p.stdout)
+	encoder := json.NewEncoder(escaper{p.stdout})
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }

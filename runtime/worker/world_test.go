@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		speak.Handle(r, spoken)
 		heed.Handle(r, heeded)
 		deaf.Handle(r, held)
+		guard.Handle(r, func(context.Context, *args) (string, error) { return "", errors.New("no entry") })
 		Main(r, nil)
 	}
 	os.Exit(m.Run())
@@ -66,6 +67,8 @@ var (
 	deaf = define(task.Spec{Name: "example.com/app/jobs.deaf", Timeout: time.Millisecond})
 	// heed is one that ends with its context. It returns what it has read, and how many attempts failed before.
 	heed = define(task.Spec{Name: "example.com/app/jobs.heed", AutoRetry: true})
+	// guard lets nobody in.
+	guard = define(task.Spec{Name: "example.com/app/users.guard", Secret: []string{"text"}})
 	// speak logs on every level, and returns what it knows of the log.
 	speak = define(task.Spec{Name: "example.com/app/jobs.speak"})
 )
