@@ -175,7 +175,7 @@ func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery 
 	}
 	name, _ := headers["task"].(string)
 	id, _ := headers["id"].(string)
-	if id == "" {
+	if id == "" || len(id) > math.MaxUint8 { // one that is too long could not be sent on, not even to the dead letters
 		id = d.CorrelationId
 	}
 	m := &task.Message{

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
@@ -384,7 +383,9 @@ func (e *executor) next(r *request, v verdict, embed []byte) (*Message, error) {
 		if o.priority != nil {
 			next.Priority, next.Prioritized = o.wirePriority(), true
 		}
-		maps.Copy(next.Headers, o.headers)
+		if err := addHeaders(next.Headers, o.headers); err != nil {
+			return nil, err
+		}
 		if v.retry.visit != nil {
 			if err := e.replaceArguments(next, r, v.retry.visit, embed); err != nil {
 				return nil, err

@@ -47,8 +47,8 @@ func At(t time.Time) Option {
 // same id, after [ErrUnconfirmed], is safe.
 func ID(id string) Option {
 	return func(o *callOptions) {
-		if id == "" || len(id) > 255 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			o.err = fmt.Errorf("task.ID(%q): want 1 to 255 visible characters", id)
+		if err := checkName(id); err != nil || strings.Contains(id, " ") {
+			o.err = fmt.Errorf("task.ID(%.300q): want 1 to %d bytes of visible characters", id, maxName)
 		}
 		o.id = id
 	}

@@ -55,11 +55,8 @@ const (
 	ReasonCrash        = "crashes-worker"
 )
 
-const (
-	maxIDLength = 255 // bytes, what an AMQP property holds
-	// maxTimeLimit is where a time limit means none; more would overflow a Duration.
-	maxTimeLimit = 100 * 365 * 24 * time.Hour
-)
+// maxTimeLimit is where a time limit means none; more would overflow a Duration.
+const maxTimeLimit = 100 * 365 * 24 * time.Hour
 
 // rejection is why a message can't be run: it is parked, and the caller is told.
 type rejection struct {
@@ -84,8 +81,8 @@ func readRequest(d *Delivery) (*request, *rejection) {
 	bad := func(header string, err error) (*request, *rejection) {
 		return r, reject(ReasonBadHeader, "DecodeError", "kombu.exceptions", fmt.Errorf("header %q: %w", header, err))
 	}
-	var err error
-	if r.id, err = textHeader(m.Headers, "id", m.ID); err != nil {
+	err := r.readID()
+	if err != nil {
 		return bad("id", err)
 	}
 	if _, unreadable := m.Headers[UnreadableHeader]; unreadable {
@@ -97,14 +94,21 @@ func readRequest(d *Delivery) (*request, *rejection) {
 	if r.name == "" {
 		return r, reject(ReasonNotATask, "DecodeError", "kombu.exceptions", errors.New(`the message has no header "task": it is no Celery task message of protocol 2`))
 	}
-	if r.id == "" || len(r.id) > maxIDLength {
-		return bad("id", fmt.Errorf("want 1 to %d bytes, got %d", maxIDLength, len(r.id)))
+	if err := checkName(r.name); err != nil {
+		r.name = "" // nothing that can be logged
+		return bad("task", err)
+	}
+	if r.id == "" {
+		return bad("id", errors.New("there is none"))
 	}
 	m.ID, m.Task = r.id, r.name
-	if r.rootID, err = textHeader(m.Headers, "root_id", r.id); err != nil {
+	if err := checkHeaders(m.Headers); err != nil {
+		return r, reject(ReasonTooLarge, "DecodeError", "kombu.exceptions", err)
+	}
+	if r.rootID, err = nameHeader(m.Headers, "root_id", r.id); err != nil {
 		return bad("root_id", err)
 	}
-	if r.parentID, err = textHeader(m.Headers, "parent_id", ""); err != nil {
+	if r.parentID, err = nameHeader(m.Headers, "parent_id", ""); err != nil {
 		return bad("parent_id", err)
 	}
 	retries, err := numberHeader(m.Headers["retries"])
@@ -128,6 +132,27 @@ func readRequest(d *Delivery) (*request, *rejection) {
 		r.ignoreResult = &ignore
 	}
 	return r, nil
+}
+
+// readID reads the task's id. Where it is bad, that of the message has to do for the answer to the caller.
+func (r *request) readID() (err error) {
+	if r.id, err = nameHeader(r.message.Headers, "id", r.message.ID); err == nil {
+		return nil
+	}
+	if checkName(r.message.ID) != nil {
+		r.message.ID = ""
+	}
+	r.id = r.message.ID
+	return err
+}
+
+// nameHeader reads a text that [checkName] accepts.
+func nameHeader(headers map[string]any, key, fallback string) (string, error) {
+	name, err := textHeader(headers, key, fallback)
+	if err == nil && name != "" {
+		err = checkName(name)
+	}
+	return name, err
 }
 
 func textHeader(headers map[string]any, key, fallback string) (string, error) {

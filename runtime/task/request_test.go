@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -213,4 +214,81 @@ func FuzzReadRequest(f *testing.F) {
 			t.Fatalf("accepted %+v", a)
 		}
 	})
+}
+
+// What is sent is refused by the rules by which it would be parked.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	many, deep := map[string]any{}, any("x")
+	for i := range 1001 {
+		many[strconv.Itoa(i)] = int32(0)
+		deep = []any{deep}
+	}
+	for _, test := range []struct {
+		what    string
+		headers map[string]any
+		reason  string
+		err     string
+	}{
+		{"as many as may be", map[string]any{"list": make([]any, 900)}, "", ""},
+		{"printable", map[string]any{"task": "<lambda> é 世界"}, "", ""},
+		{"many headers", many, ReasonTooLarge, "more than 1000 values"},
+		{"many values", map[string]any{"list": make([]any, 1001)}, ReasonTooLarge, "more than 1000 values"},
+		{"deep", map[string]any{"deep": deep}, ReasonTooLarge, "more than 1000 values"},
+		{"large value", map[string]any{"x": strings.Repeat("x", 64<<10)}, ReasonTooLarge, "more than 65536 bytes"},
+		{"large name", map[string]any{strings.Repeat("x", 64<<10): true}, ReasonTooLarge, "more than 65536 bytes"},
+		{"line in the name", map[string]any{"task": "a\nb"}, ReasonBadHeader, "U+000A"},
+		{"escape in the name", map[string]any{"task": "a\x1b[31mb"}, ReasonBadHeader, "U+001B"},
+		{"line separator in the name", map[string]any{"task": "a\u2028b"}, ReasonBadHeader, "U+2028"},
+		{"other direction in the name", map[string]any{"task": "a\u202eb"}, ReasonBadHeader, "U+202E"},
+		{"NUL in the name", map[string]any{"task": "a\x00b"}, ReasonBadHeader, "U+0000"},
+		{"long name", map[string]any{"task": strings.Repeat("x", 256)}, ReasonBadHeader, "got 256"},
+		{"long id", map[string]any{"id": strings.Repeat("x", 256)}, ReasonBadHeader, "got 256"},
+		{"delete in the id", map[string]any{"id": "a\x7fb"}, ReasonBadHeader, "U+007F"},
+		{"id of another type", map[string]any{"id": int32(1)}, ReasonBadHeader, "want text"},
+		{"line in the root id", map[string]any{"root_id": "a\rb"}, ReasonBadHeader, "U+000D"},
+		{"long parent id", map[string]any{"parent_id": strings.Repeat("x", 256)}, ReasonBadHeader, "got 256"},
+	} {
+		headers := map[string]any{"task": "t", "id": "id"}
+		maps.Copy(headers, test.headers)
+		r, rejected := readRequest(&Delivery{Message: &Message{ID: "correlation", Headers: headers}})
+		switch {
+		case test.err == "" && rejected == nil:
+		case rejected == nil || rejected.reason != test.reason || !strings.Contains(rejected.Error(), test.err):
+			t.Errorf("%s: got %v", test.what, rejected)
+		case r.id != "id" && r.id != "correlation":
+			t.Errorf("%s: nobody is told: the id is %q", test.what, r.id)
+		case len(rejected.Error()) > 600:
+			t.Errorf("%s: the error has %d bytes", test.what, len(rejected.Error()))
+		}
+	}
+	spec := &Spec{Name: "t"}
+	client := NewClient(new(eagerTransport), ClientConfig{})
+	for _, test := range []struct {
+		name   string
+		option Option
+		err    string
+	}{
+		{"t", Header("x", make([]any, 1001)), "more than 1000 values"},
+		{"t", Header("x", strings.Repeat("x", 64<<10)), "more than 65536 bytes"},
+		{"t", Header("a\nb", true), "name of a header"},
+		{"t", Header(strings.Repeat("x", 256), true), "name of a header"},
+		{"t", ID("a\u2028b"), "visible characters"},
+		{"t", ID(strings.Repeat("x", 256)), "visible characters"},
+		{"t", Queue("a\nb"), "no name of a queue"},
+		{"t", Exchange("a\nb"), "exchange"},
+		{"t", At(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)), "1 to 9999"},
+		{"t", ExpiresAt(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)), "1 to 9999"},
+		{"a\nb", IgnoreResult(true), "name of the task"},
+		{strings.Repeat("x", 256), IgnoreResult(true), "name of the task"},
+	} {
+		spec.Name = test.name
+		o, err := newCallOptions(spec, []Option{test.option})
+		if err == nil {
+			_, err = client.message(t.Context(), o, func(codec.Fields) {})
+		}
+		if err == nil || !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: got %v", test.err, err)
+		}
+	}
 }

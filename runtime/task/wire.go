@@ -30,6 +30,9 @@ const timeFormat = "2006-01-02T15:04:05.000000-07:00"
 // message builds the message of a call: Celery's protocol 2, with no header that
 // a Celery worker can do without.
 func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.Fields)) (*Message, error) {
+	if err := checkName(o.spec.Name); err != nil {
+		return nil, fmt.Errorf("the name of the task: %w", err)
+	}
 	name := or(o.serializer, or(c.config.Serializer, DefaultSerializer))
 	serializer, ok := codec.ByName(name)
 	if !ok {
@@ -82,7 +85,9 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if err := o.setImmediate(c, m); err != nil {
 		return nil, err
 	}
-	maps.Copy(headers, o.headers)
+	if err := addHeaders(headers, o.headers); err != nil {
+		return nil, err
+	}
 	if m.Body, err = compress(or(o.compression, c.config.Compression), body, headers); err != nil {
 		return nil, err
 	}
@@ -90,6 +95,20 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		return nil, fmt.Errorf("the message has %d bytes, more than the limit of %d: pass a reference instead, or raise ClientConfig.MaxBody and WorkerConfig.MaxBody", len(m.Body), c.config.MaxBody)
 	}
 	return m, nil
+}
+
+// addHeaders adds those that a caller has chosen.
+func addHeaders(headers, own map[string]any) error {
+	if len(own) == 0 {
+		return nil
+	}
+	for name := range own {
+		if err := checkName(name); err != nil {
+			return fmt.Errorf("the name of a header: %w", err)
+		}
+	}
+	maps.Copy(headers, own)
+	return checkHeaders(headers)
 }
 
 // maxRepr is where Celery cuts the text of arguments.
@@ -107,17 +126,33 @@ func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time)
 		m.Exchange, m.ExchangeType, m.RoutingKey = o.exchange, o.exchangeType, or(key, o.queue)
 		// A key that was chosen for this call is nothing that the task's queue is for.
 		m.Bind = o.routingKey == o.spec.RoutingKey && !perCall(o.routingKey)
+		if err := checkName(o.exchange); err != nil {
+			return fmt.Errorf("exchange: %w", err)
+		}
+		if err := checkName(m.RoutingKey); err != nil {
+			return fmt.Errorf("routing key: %w", err)
+		}
 	case o.routingKey != "":
 		if err := checkQueueName(key); err != nil {
 			return fmt.Errorf("routing key without an exchange: %w", err)
 		}
 		m.Queue = key
+	default:
+		if err := checkQueueName(m.Queue); err != nil {
+			return err
+		}
 	}
 	delete(m.Headers, "eta")
 	if m.ETA = o.due(now); !m.ETA.IsZero() {
+		if err := checkYear(m.ETA.Year()); err != nil {
+			return fmt.Errorf("task.At(%s): %w", m.ETA, err)
+		}
 		m.Headers["eta"] = m.ETA.Format(timeFormat)
 	}
 	if !o.expires.IsZero() {
+		if err := checkYear(o.expires.Year()); err != nil {
+			return fmt.Errorf("task.ExpiresAt(%s): %w", o.expires, err)
+		}
 		m.Headers["expires"] = o.expires.Format(timeFormat)
 	}
 	return nil
@@ -161,8 +196,8 @@ func expandRoutingKey(key string, visit func(codec.Fields)) (string, error) {
 		out.WriteString(value)
 		rest = tail
 	}
-	if out.Len() > 255 {
-		return "", errors.New("the routing key has more than 255 bytes")
+	if out.Len() > maxName {
+		return "", fmt.Errorf("the routing key has more than %d bytes", maxName)
 	}
 	return out.String(), nil
 }

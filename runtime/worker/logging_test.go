@@ -35,10 +35,11 @@ func TestLogInjection(t *testing.T) {
 			text := strings.ToValidUTF8(hostile, "")
 			for _, m := range []*task.Message{
 				{Headers: map[string]any{"task": hostile, "id": hostile}},
-				{Headers: map[string]any{"task": text, "id": text}, ContentType: "application/json"},
-				{Headers: map[string]any{"task": echo.Name(), "id": text, "eta": hostile}},
-				{Headers: map[string]any{"task": echo.Name(), "id": text}, ContentType: hostile, Body: []byte(hostile)},
-				{Headers: map[string]any{"task": echo.Name(), "id": text + "2"}, ContentType: "application/json", Body: []byte(hostile)},
+				{Headers: map[string]any{"task": text, "id": "named"}, ContentType: "application/json"},
+				{Headers: map[string]any{"task": "users.gone", "id": "gone"}, ContentType: "application/json"},
+				{Headers: map[string]any{"task": echo.Name(), "id": "late", "eta": hostile}},
+				{Headers: map[string]any{"task": echo.Name(), "id": "typed"}, ContentType: hostile, Body: []byte(hostile)},
+				{Headers: map[string]any{"task": echo.Name(), "id": "broken"}, ContentType: "application/json", Body: []byte(hostile)},
 			} {
 				m.Queue = "tasks"
 				if err := transport.Publish(ctx, m); err != nil {
