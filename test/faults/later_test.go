@@ -63,7 +63,7 @@ func laterUnderRestarts(t *testing.T, p *party) {
 	w := newWorld(t, "ETA tasks, kill -9 of the worker, broker stopped 3 s, then kill -9", p.node.place)
 	var plan schedule
 	s := w.send(sending{
-		tasks: pick(200, 1000), perSecond: pick(20, 50), senders: 16, deadline: time.Minute,
+		tasks: pick(150, 1000), perSecond: pick(10, 40), senders: 16, deadline: time.Minute, until: make(chan struct{}),
 		with: plan.later(time.Second, 20*time.Second),
 	})
 	worker := w.worker()
@@ -71,7 +71,7 @@ func laterUnderRestarts(t *testing.T, p *party) {
 	w.await("some have run", func() bool { return w.ledger.tally().ended > 5 })
 	worker.kill()
 	w.worker()
-	w.hurtTwice(p, s, s.config.tasks)
+	w.hurtTwice(p, s)
 	s.wait()
 	s.allAccepted()
 	w.finish()
@@ -84,10 +84,10 @@ func retriesUnderRestarts(t *testing.T, p *party) {
 	w := newWorld(t, "retries while the broker is stopped 3 s, then kill -9", p.node.place)
 	w.ready(w.worker())
 	s := w.send(sending{
-		tasks: pick(200, 1000), perSecond: pick(20, 50), senders: 16, deadline: time.Minute,
+		tasks: pick(150, 1000), perSecond: pick(10, 40), senders: 16, deadline: time.Minute, until: make(chan struct{}),
 		do: func(j *job) { j.Do, j.Take = retry, 20*time.Millisecond },
 	})
-	w.hurtTwice(p, s, s.config.tasks)
+	w.hurtTwice(p, s)
 	s.wait()
 	s.allAccepted()
 	w.finish()
@@ -98,9 +98,9 @@ func retriesUnderRestarts(t *testing.T, p *party) {
 }
 
 // A million waiting tasks cost a worker nothing: here are fewer.
-func TestWaitingTasks(t *testing.T) {
-	alongside(t)
-	w := newWorld(t, fmt.Sprintf("%s tasks wait for their time", number(pick(5000, 100_000))), sharedBroker(t))
+func waitingTasks(t *testing.T, n *node) {
+	waiting := pick(1000, 100_000)
+	w := newWorld(t, fmt.Sprintf("%s tasks wait for their time", number(waiting)), n.place)
 	worker := w.worker()
 	w.ready(worker)
 	w.sendMany(100, nil)
@@ -108,11 +108,10 @@ func TestWaitingTasks(t *testing.T) {
 	before := worker.memory()
 	// So far ahead that all are still there when the memory is looked at.
 	begin := time.Now()
-	wait := pick(20*time.Second, 3*time.Minute)
-	w.sendMany(pick(5000, 100_000), nil, task.In(wait))
+	wait := pick(20*time.Second, 10*time.Minute)
+	w.sendMany(waiting, nil, task.In(wait))
 	time.Sleep(time.Second)
 	after := worker.memory()
-	t.Logf("sent within %s", time.Since(begin))
 	if time.Since(begin) > wait {
 		t.Fatal("the tasks are due already")
 	}

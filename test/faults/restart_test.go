@@ -22,6 +22,7 @@ func TestBrokerRestart(t *testing.T) {
 		laterUnderRestarts,
 		retriesUnderRestarts,
 	}
+	defer t.Run("waiting tasks", func(t *testing.T) { waitingTasks(t, n) })
 	if long {
 		for i, scenario := range scenarios {
 			t.Run(fmt.Sprint(i), func(t *testing.T) { scenario(t, newParty(n, 1)) })
@@ -44,7 +45,7 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 	p.join(t)
 	w := newWorld(t, fmt.Sprintf("broker stopped 3 s, then kill -9; workers: %d", workers), b)
 	perWorker := []int{1: 10, 3: 3}[workers]
-	backlog, stream, perSecond := pick(100, 2000), pick(900, 18_000), pick(60, 350)
+	backlog, stream, perSecond := pick(100, 2000), pick(600, 18_000), pick(40, 350)
 	// Together they are a little faster than the stream, so that there is a backlog for most of the time.
 	slow := func(j *job) { j.Take = time.Second * time.Duration(workers*perWorker) * 4 / time.Duration(5*perSecond) }
 	w.sendMany(backlog, slow)
@@ -53,8 +54,8 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 		all = append(all, w.worker("-c", fmt.Sprint(perWorker)))
 	}
 	w.ready(all...)
-	s := w.send(sending{tasks: stream, do: slow, perSecond: perSecond, senders: 16, deadline: time.Minute})
-	w.hurtTwice(p, s, stream)
+	s := w.send(sending{tasks: stream, do: slow, perSecond: perSecond, senders: 16, deadline: time.Minute, until: make(chan struct{})})
+	w.hurtTwice(p, s)
 	s.wait()
 	s.allAccepted()
 	for _, worker := range all {
@@ -74,13 +75,15 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 	}
 }
 
-// hurtTwice has the broker stopped and killed while a stream of tasks is sent.
-func (w *world) hurtTwice(p *party, s *sent, stream int) {
+// hurtTwice has the broker stopped and killed while tasks are sent, and lets the sending end.
+func (w *world) hurtTwice(p *party, s *sent) {
 	w.Helper()
-	goingOn := func(part int) {
-		w.await("the stream goes on", func() bool { return len(s.all()) > part*stream/5 })
-	}
-	again := func(open time.Time) {
+	defer close(s.config.until)
+	time.Sleep(youngQueue)
+	for _, hurt := range []func(*node){stopAndStart, killAndStart} {
+		before := len(s.all())
+		w.await("the stream goes on", func() bool { return len(s.all()) >= before+max(20, s.config.tasks/5) })
+		open := p.outage(hurt)
 		var publisher, worker time.Time
 		w.await("both sides are going again", func() bool {
 			var published, ran bool
@@ -91,9 +94,4 @@ func (w *world) hurtTwice(p *party, s *sent, stream int) {
 		w.row.publisherBack = max(w.row.publisherBack, publisher.Sub(open))
 		w.row.workerBack = max(w.row.workerBack, worker.Sub(open))
 	}
-	time.Sleep(youngQueue)
-	goingOn(1)
-	again(p.outage(stopAndStart))
-	goingOn(3)
-	again(p.outage(killAndStart))
 }

@@ -12,6 +12,8 @@ import (
 // sending says what is sent and how.
 type sending struct {
 	tasks int
+	// until adds more tasks until it is closed.
+	until chan struct{}
 	// do makes each task; Number is set. nil: it takes no time.
 	do func(*job)
 	// senders is how many goroutines send, 8 by default.
@@ -61,17 +63,18 @@ func (w *world) send(config sending) *sent {
 		config.client = w.client()
 	}
 	s := &sent{w: w, config: config}
-	first := w.numbers(config.tasks)
 	queue := make(chan int)
 	go func() {
 		defer close(queue)
-		begin := time.Now()
-		for i := range config.tasks {
+		next := time.Now()
+		for i := 0; i < config.tasks || config.until != nil && !isClosed(config.until); i++ {
 			if config.perSecond > 0 {
-				time.Sleep(time.Until(begin.Add(time.Duration(i) * time.Second / time.Duration(config.perSecond))))
+				time.Sleep(time.Until(next))
+				// What an outage held up is not made up for: the stream is still there when the next one comes.
+				next = latest(next, time.Now().Add(-time.Second)).Add(time.Second / time.Duration(config.perSecond))
 			}
 			select {
-			case queue <- first + i:
+			case queue <- w.numbers(1):
 			case <-w.ctx.Done():
 				return
 			}
@@ -179,5 +182,21 @@ func (w *world) sendMany(n int, do func(*job), options ...task.Option) {
 	}
 	for i := range args {
 		w.check(w.ledger.note(accepted, first+i))
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
