@@ -9,27 +9,45 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
-func TestTwentyProcessesOpenANewDatabaseAtOnce(t *testing.T) {
-	t.Parallel()
-	const processes = 20
-	url := "sqlite:" + filepath.Join(t.TempDir(), "new", "folder")
+// TestAHundredProcessesAtOnce has processes open a new database at the same moment,
+// publish, and work off what all have published.
+func TestAHundredProcessesAtOnce(t *testing.T) {
+	const processes, each = 100, 10
+	url, folder := "sqlite:"+filepath.Join(t.TempDir(), "new", "folder"), t.TempDir()
+	begin := time.Now()
 	var all []*process
 	for range processes {
-		all = append(all, start(t, "open", url))
+		all = append(all, start(t, "join", url, folder, strconv.Itoa(each)))
 	}
 	for _, p := range all {
-		p.end()
+		if got := p.line(); got != "sent" {
+			t.Fatal(got)
+		}
 	}
-	n, err := open(t, url).Purge(within(t), "q")
-	if n != processes || err != nil {
-		t.Errorf("%d of %d messages were queued, %v", n, processes, err)
+	sent := time.Since(begin)
+	await(t, "the queue is empty", func() bool {
+		return inspect(t, strings.Replace(url, "folder", "folder/queue.db", 1), `SELECT count(*) FROM msg`)[0][0] == "0"
+	})
+	for _, p := range all {
+		p.finish()
 	}
+	accepted, started := readLedgers(t, folder, "accepted"), readLedgers(t, folder, "started")
+	for id := range accepted {
+		if started[id].times != 1 {
+			t.Errorf("task %s started %d times", id, started[id].times)
+		}
+	}
+	if len(accepted) != processes*each || len(started) != processes*each {
+		t.Errorf("%d were accepted and %d started, of %d", len(accepted), len(started), processes*each)
+	}
+	t.Logf("processes=%d accepted=%d all_sent=%s all_ended=%s", processes, len(accepted), sent, time.Since(begin))
 }
 
 func TestAnotherProcessAnswersAtOnce(t *testing.T) {
@@ -89,84 +107,103 @@ func TestTheMessagesOfADeadProcessComeBack(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostWhenProcessesAreKilled kills senders and workers at random
-// while they work, and counts: everything that was accepted must run. How long
-// it goes on is TASKGEN_CRASH_SECONDS.
-func TestNothingIsLostWhenProcessesAreKilled(t *testing.T) {
-	seconds := 12
-	if testing.Short() {
-		seconds = 3
-	}
-	if s := os.Getenv("TASKGEN_CRASH_SECONDS"); s != "" {
-		var err error
-		if seconds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
+// longStorm says that TestKillStorm is to kill 1,000 processes, instead of 40.
+var longStorm = os.Getenv("TASKGEN_FAULTS") == "long"
+
+// stormWorkers is how many processes work in TestKillStorm, and stormSlots how many tasks each runs at a time.
+const stormWorkers, stormSlots = 3, 8
+
+// TestKillStorm kills senders and workers at random while they work, and
+// counts. Everything that was accepted must run, and end once.
+func TestKillStorm(t *testing.T) {
+	kills := 40
+	if longStorm {
+		kills = 1000
 	}
 	url, folder := newURL(t), t.TempDir()
-	roles := []string{"send", "send", "work", "work", "work"}
-	all := make([]*process, len(roles))
-	for i, role := range roles {
-		all[i] = start(t, role, url, folder)
+	all := []*process{start(t, "send", url, folder), start(t, "send", url, folder)}
+	for range stormWorkers {
+		all = append(all, start(t, "work", url, folder))
 	}
-	kills := 0
-	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); kills++ {
-		time.Sleep(50*time.Millisecond + rand.N(250*time.Millisecond))
+	workersKilled := 0
+	for range kills {
+		time.Sleep(20*time.Millisecond + rand.N(200*time.Millisecond))
 		i := rand.N(len(all))
+		role := all[i].role
+		if role == "work" {
+			workersKilled++
+		}
 		all[i].kill()
 		if all[i].out.Len() > 0 {
 			t.Errorf("a process said: %s", all[i].out)
 		}
-		all[i] = start(t, roles[i], url, folder)
+		all[i] = start(t, role, url, folder)
 	}
-	for i, p := range all {
-		if roles[i] == "send" {
-			p.kill()
-		}
+	for _, p := range all[:2] {
+		p.kill()
 	}
-	accepted := readLedgers(t, folder, "accepted")
 	await(t, "the queue is empty", func() bool {
 		return inspect(t, url, `SELECT count(*) FROM msg`)[0][0] == "0"
 	})
 	for _, p := range all {
 		p.kill()
 	}
-	checkLedgers(t, url, folder, accepted, kills)
+	c := takeCensus(t, url, folder)
+	t.Logf("kills=%d of_workers=%d %s", kills, workersKilled, c)
+	if c.accepted == 0 || c.lost > 0 || c.without > 0 || c.settledTwice > 0 || c.integrity != "ok" {
+		t.Error("see the figures")
+	}
+	if most := workersKilled * stormSlots; c.startedTwice > most || c.completedTwice > most {
+		t.Errorf("no more than %d can have been in flight", most)
+	}
 }
 
-func checkLedgers(t *testing.T, url, folder string, accepted map[string]int, kills int) {
-	ran, settled := readLedgers(t, folder, "ran"), readLedgers(t, folder, "settled")
-	results := map[string]bool{}
+// A census is what the ledgers and the database say in the end.
+type census struct {
+	accepted, lost, startedTwice, completedTwice, settledTwice int
+	// without is how many were accepted and have no result.
+	without int
+	// again is the longest time from one start of a task to the next.
+	again     time.Duration
+	integrity string
+}
+
+func (c census) String() string {
+	return fmt.Sprintf("accepted=%d lost=%d started_twice=%d completed_twice=%d settled_twice=%d without_result=%d again_after_max=%s integrity=%s",
+		c.accepted, c.lost, c.startedTwice, c.completedTwice, c.settledTwice, c.without, c.again.Round(time.Millisecond), c.integrity)
+}
+
+func takeCensus(t testing.TB, url, folder string) census {
+	t.Helper()
+	accepted, started := readLedgers(t, folder, "accepted"), readLedgers(t, folder, "started")
+	completed, settled := readLedgers(t, folder, "completed"), readLedgers(t, folder, "settled")
+	c := census{accepted: len(accepted), integrity: inspect(t, url, `PRAGMA integrity_check`)[0][0]}
+	for id, s := range started {
+		if s.times > 1 {
+			c.startedTwice++
+			c.again = max(c.again, s.last.Sub(s.first))
+		}
+		if completed[id].times > 1 {
+			c.completedTwice++
+		}
+		if settled[id].times > 1 {
+			c.settledTwice++
+		}
+	}
 	client := open(t, url)
-	lost, repeated, twice := 0, 0, 0
 	for id := range accepted {
-		if ran[id] == 0 {
-			lost++
-		}
-		if ran[id] > 1 {
-			repeated++
-		}
-		if settled[id] > 1 {
-			twice++
+		if completed[id].times == 0 {
+			c.lost++
 		}
 		r, err := client.Result(within(t), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		results[id] = r != nil
-	}
-	for id, stored := range results {
-		if !stored {
-			t.Errorf("task %s has no result", id)
+		if r == nil {
+			c.without++
 		}
 	}
-	t.Logf("%d kills, %d accepted, %d lost, %d ran more than once", kills, len(accepted), lost, repeated)
-	if len(accepted) == 0 || lost > 0 || twice > 0 {
-		t.Errorf("of %d accepted %d were lost, %d settled twice", len(accepted), lost, twice)
-	}
-	if got := inspect(t, url, `PRAGMA integrity_check`); got[0][0] != "ok" {
-		t.Errorf("integrity_check: %v", got)
-	}
+	return c
 }
 
 // await waits until ok is true.

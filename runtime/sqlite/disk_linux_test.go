@@ -123,9 +123,9 @@ func TestAReadOnlyFolderForRoot(t *testing.T) {
 	if out, err := exec.Command("cp", os.Args[0], program).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(program, "sqlite:"+filepath.Join(folder, "queue.db"))
+	cmd := exec.Command(program, "sqlite:"+filepath.Join(folder, "queue.db"), folder, "1")
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), roleVariable+"=open")
+	cmd.Env = append(os.Environ(), roleVariable+"=join")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "can't write to "+folder) {

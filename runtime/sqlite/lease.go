@@ -91,6 +91,70 @@ func (w *writer) wantsLease() bool {
 	return false
 }
 
+const sqlIsReady = `SELECT EXISTS (SELECT 1 FROM msg WHERE state = 0 AND queue = ?)`
+
+// seesWork looks for messages to lease without the write lock, since of all the processes that
+// a message wakes only one gets it. What is heard meanwhile isn't missed: what is looked
+// for is taken as not there before the look.
+func (w *writer) seesWork() bool {
+	db := w.db.Load()
+	if db == nil {
+		return true
+	}
+	now := w.now().UnixMilli()
+	hungry, due := w.calm(now)
+	found, next := map[*subscription]bool{}, int64(farFuture)
+	err := db.read(func(c *conn) error {
+		for s, queue := range hungry {
+			ready, err := c.number(sqlIsReady, queue)
+			if err != nil {
+				return err
+			}
+			found[s] = ready > 0
+		}
+		if !due {
+			return nil
+		}
+		at, err := c.number(sqlNextDue)
+		if at != 0 {
+			next = at
+		}
+		return err
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	works := err != nil || next <= now
+	for s := range hungry {
+		if err != nil || found[s] {
+			s.hungry, works = true, true
+		}
+	}
+	if err != nil {
+		w.dueAt = 0
+	}
+	w.hearDue(next)
+	return works
+}
+
+// calm takes it that there is nothing to lease, and returns who thought so and
+// whether a delayed message may be due.
+func (w *writer) calm(now int64) (hungry map[*subscription]int64, due bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hungry = map[*subscription]int64{}
+	for _, c := range w.consumers {
+		for _, s := range c.subs {
+			if s.id != 0 && s.hungry && s.taken < s.Prefetch && !c.stopped {
+				hungry[s], s.hungry = s.id, false
+			}
+		}
+	}
+	if due = w.dueAt <= now; due {
+		w.dueAt = farFuture
+	}
+	return hungry, due
+}
+
 // takeLeases promotes the delayed messages that are due, then leases for the
 // subscriptions that have room and whose queue may have messages.
 func (w *writer) takeLeases(t *tx) ([]*lease, error) {

@@ -21,6 +21,7 @@ func TestQueryPlans(t *testing.T) {
 		want []string
 	}{
 		{sqlLease, 5, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)", "SEARCH msg USING INTEGER PRIMARY KEY"}},
+		{sqlIsReady, 1, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)"}},
 		{sqlPromote, 1, []string{"SEARCH msg USING COVERING INDEX msg_delayed (at<?)"}},
 		{sqlNextDue, 0, []string{"SEARCH msg USING COVERING INDEX msg_delayed"}},
 		{sqlAck, 3, []string{"SEARCH msg USING INTEGER PRIMARY KEY"}},

@@ -16,7 +16,12 @@ import (
 
 // sweepInterval is how often a worker process looks for processes that have
 // died, with a quarter of jitter either way.
-const sweepInterval = 200 * time.Millisecond
+const (
+	sweepInterval = 200 * time.Millisecond
+	// Beyond manySweepers they look less often, but not less often than maxSweepInterval.
+	manySweepers     = 8
+	maxSweepInterval = 2 * time.Second
+)
 
 // A presence is what makes a process known to the others: a lock file that the
 // kernel unlocks when the process dies, and a row in proc. A process needs one
@@ -229,7 +234,8 @@ func buryOwner(t *tx, owner int64) error {
 func (p *presence) watch() {
 	ctx := p.transport.ctx
 	var version int64
-	polled, tidied := time.Now(), time.Now()
+	var interval time.Duration // between sweeps
+	polled, tidied, swept := time.Now(), time.Now(), time.Now()
 	for sleep(ctx, sweepInterval*3/4+rand.N(sweepInterval/2)) {
 		if time.Since(polled) >= pollInterval {
 			version, polled = p.poll(version), time.Now()
@@ -237,8 +243,13 @@ func (p *presence) watch() {
 		if !p.transport.writer.hasConsumers() {
 			continue
 		}
-		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
-			p.transport.writer.logger().Warn("can't look for dead processes", "error", err)
+		if time.Since(swept) >= interval {
+			others, err := p.sweep(ctx)
+			if err != nil && ctx.Err() == nil {
+				p.transport.writer.logger().Warn("can't look for dead processes", "error", err)
+			}
+			// Many look as often as a few: each of them looks at all.
+			interval, swept = min(time.Duration(others/manySweepers)*sweepInterval, maxSweepInterval), time.Now()
 		}
 		if time.Since(tidied) >= tidyInterval {
 			p.transport.tidy(ctx)
@@ -300,37 +311,37 @@ func (p *presence) checkSelf() error {
 
 // sweep gives the messages of dead processes back to their queues. A process
 // is dead if nobody holds the lock on its file, or if it has none. One that is
-// only stopped or asleep keeps its lock, and so its messages.
-func (p *presence) sweep(ctx context.Context) error {
+// only stopped or asleep keeps its lock, and so its messages. It returns how many processes are known.
+func (p *presence) sweep(ctx context.Context) (others int, err error) {
 	w := p.transport.writer
 	db := w.db.Load()
 	if db == nil || !w.doorbell.listed.Load() {
-		return nil
+		return 0, nil
 	}
 	p.mu.Lock()
-	err := p.hold(db)
+	err = p.hold(db)
 	p.mu.Unlock()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := p.checkSelf(); err != nil {
-		return err
+		return 0, err
 	}
 	known, err := w.owners()
 	if err != nil {
-		return err
+		return len(known), err
 	}
 	if err := p.lookElsewhere(ctx, db, known); err != nil {
-		return err
+		return len(known), err
 	}
 	for owner := range known {
 		if err := p.examine(ctx, db, owner, true); err != nil {
-			return err
+			return len(known), err
 		}
 	}
 	files, err := os.ReadDir(db.lockPath("w"))
 	if err != nil {
-		return err
+		return len(known), err
 	}
 	for _, file := range files {
 		name, _ := strings.CutSuffix(file.Name(), ".lock")
@@ -339,10 +350,10 @@ func (p *presence) sweep(ctx context.Context) error {
 			continue
 		}
 		if err := p.examine(ctx, db, owner, false); err != nil {
-			return err
+			return len(known), err
 		}
 	}
-	return nil
+	return len(known), nil
 }
 
 // examine buries the owner if it is dead.

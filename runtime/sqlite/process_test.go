@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(args []string) error{
-	"open":   openRole,
+	"join":   joinRole,
 	"send":   sendRole,
 	"work":   workRole,
 	"hold":   holdRole,
@@ -45,26 +47,49 @@ var roles = map[string]func(args []string) error{
 // A process is the test binary in one of its roles.
 type process struct {
 	*exec.Cmd
+	role  string
 	t     testing.TB
+	stdin io.Closer
 	lines *bufio.Scanner
 	out   *bytes.Buffer // stderr
 }
 
 func start(t testing.TB, role string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(os.Args[0], args...), t: t, out: &bytes.Buffer{}}
+	p := prepare(t, role, args...)
+	p.start()
+	return p
+}
+
+// prepare is start, but for the start.
+func prepare(t testing.TB, role string, args ...string) *process {
+	p := &process{Cmd: exec.Command(os.Args[0], args...), role: role, t: t, out: &bytes.Buffer{}}
 	p.Env = append(os.Environ(), roleVariable+"="+role)
 	p.Stderr = p.out
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
 	stdout, err := p.StdoutPipe()
+	if err == nil {
+		p.stdin, err = p.StdinPipe()
+	}
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	p.lines = bufio.NewScanner(stdout)
 	if err := p.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
-	return p
+	p.t.Cleanup(p.kill)
+}
+
+// finish asks the process to end, and waits.
+func (p *process) finish() {
+	p.t.Helper()
+	_ = p.stdin.Close()
+	p.end()
 }
 
 // line waits for the process to print a line.
@@ -94,19 +119,49 @@ func (p *process) end() {
 	}
 }
 
-// openRole opens the database, publishes one message, and ends.
-func openRole(args []string) error {
+// waitForFinish returns when the test calls finish.
+func waitForFinish() { _, _ = io.Copy(io.Discard, os.Stdin) }
+
+// joinRole publishes messages and takes part in the work until it is told to end.
+func joinRole(args []string) error {
 	transport, err := sqlite.Open(context.Background(), args[0])
 	if err != nil {
 		return err
 	}
-	if err := transport.Publish(context.Background(), message("q")); err != nil {
+	accepted, err := newLedger(args[1], "accepted")
+	if err != nil {
 		return err
 	}
-	return transport.Close()
+	messages, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	failed, err := startWork(transport, args[1])
+	if err != nil {
+		return err
+	}
+	for range messages {
+		m := message("q")
+		if err := transport.Publish(context.Background(), m); err != nil {
+			return err
+		}
+		accepted.note(m.ID)
+	}
+	fmt.Println("sent")
+	finish := make(chan struct{})
+	go func() {
+		waitForFinish()
+		close(finish)
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-finish:
+		return transport.Close()
+	}
 }
 
-// A ledger is a file of task ids, one a line, that outlives its writer.
+// A ledger is a file of task ids and times, one a line, that outlives its writer.
 type ledger struct{ file *os.File }
 
 func newLedger(folder, kind string) (*ledger, error) {
@@ -115,31 +170,48 @@ func newLedger(folder, kind string) (*ledger, error) {
 }
 
 func (l *ledger) note(id string) {
-	if _, err := l.file.WriteString(id + "\n"); err != nil {
+	if _, err := fmt.Fprintln(l.file, id, time.Now().UnixMicro()); err != nil {
 		panic(err)
 	}
 }
 
-// readLedgers counts the ids of one kind.
-func readLedgers(t testing.TB, folder, kind string) map[string]int {
+// An entry is what the ledgers of one kind say of one task.
+type entry struct {
+	times       int
+	first, last time.Time
+}
+
+// readLedgers reads what was noted of one kind, by task id.
+func readLedgers(t testing.TB, folder, kind string) map[string]entry {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, kind+".*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := map[string]int{}
+	entries := map[string]entry{}
 	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(data)) {
-			if id, whole := strings.CutSuffix(line, "\n"); whole {
-				count[id]++
+			line, whole := strings.CutSuffix(line, "\n")
+			id, text, spaced := strings.Cut(line, " ")
+			micros, err := strconv.ParseInt(text, 10, 64)
+			if !whole || !spaced || err != nil {
+				continue // its writer was killed over it
 			}
+			e, at := entries[id], time.UnixMicro(micros)
+			if e.times++; e.first.IsZero() || at.Before(e.first) {
+				e.first = at
+			}
+			if at.After(e.last) {
+				e.last = at
+			}
+			entries[id] = e
 		}
 	}
-	return count
+	return entries
 }
 
 // sendRole publishes from several goroutines until it is killed, and notes the
@@ -174,52 +246,61 @@ func sendRole(args []string) error {
 	return <-failed
 }
 
-// workRole settles what it gets until it is killed, with a result, and every
-// tenth after one more attempt. It notes what it has run and settled.
+// workRole works until it is killed.
 func workRole(args []string) error {
-	ran, err := newLedger(args[1], "ran")
-	if err != nil {
-		return err
-	}
-	settled, err := newLedger(args[1], "settled")
-	if err != nil {
-		return err
-	}
 	transport, err := sqlite.Open(context.Background(), args[0])
 	if err != nil {
 		return err
 	}
-	failed := make(chan error)
-	deliveries := make(chan *task.Delivery, 16)
-	consumer, err := transport.Consume(task.ConsumeConfig{
-		Worker:        "worker@test",
-		Subscriptions: []task.Subscription{{Queue: "q", Prefetch: 16}},
-		Deliver:       func(d *task.Delivery) { deliveries <- d },
-	})
+	failed, err := startWork(transport, args[1])
 	if err != nil {
 		return err
 	}
-	for range 8 {
+	return <-failed
+}
+
+// startWork settles what comes, stormSlots at a time, with a result, and every tenth
+// after one more attempt. It notes what has started, completed and was settled.
+func startWork(transport *sqlite.Transport, folder string) (failed chan error, err error) {
+	var notes [3]*ledger
+	for i, kind := range []string{"started", "completed", "settled"} {
+		if notes[i], err = newLedger(folder, kind); err != nil {
+			return nil, err
+		}
+	}
+	failed = make(chan error, stormSlots)
+	deliveries := make(chan *task.Delivery, 2*stormSlots)
+	consumer, err := transport.Consume(task.ConsumeConfig{
+		Worker:        "worker@test",
+		Subscriptions: []task.Subscription{{Queue: "q", Prefetch: 2 * stormSlots}},
+		Deliver:       func(d *task.Delivery) { deliveries <- d },
+	})
+	if err != nil {
+		return nil, err
+	}
+	for range stormSlots {
 		go func() {
 			for d := range deliveries {
-				if err := work(consumer, d, ran, settled); err != nil {
+				if err := work(consumer, d, notes[0], notes[1], notes[2]); err != nil {
 					failed <- err
 					return
 				}
 			}
 		}()
 	}
-	return <-failed
+	return failed, nil
 }
 
-func work(consumer task.Consumer, d *task.Delivery, ran, settled *ledger) error {
+func work(consumer task.Consumer, d *task.Delivery, started, completed, settled *ledger) error {
 	id := d.Message.ID
 	if id[len(id)-1] < '2' && len(d.Message.Headers) == 0 {
 		next := *d.Message
 		next.Headers = map[string]any{"retries": int32(1)}
 		return consumer.Settle(context.Background(), d, task.Outcome{Publish: []*task.Message{&next}})
 	}
-	ran.note(id)
+	started.note(id)
+	time.Sleep(rand.N(4 * time.Millisecond))
+	completed.note(id)
 	result := &task.Result{ID: id, State: task.Success, Body: []byte(`{}`)}
 	if err := consumer.Settle(context.Background(), d, task.Outcome{Result: result}); err != nil {
 		return err

@@ -177,7 +177,7 @@ func (w *writer) turn() bool {
 		return false
 	}
 	w.checkSpace()
-	if !w.hasChanges() && !w.wantsLease() {
+	if !w.hasChanges() && (!w.wantsLease() || !w.seesWork()) {
 		return false
 	}
 	// The changes are taken once the lock is: until then their callers may
