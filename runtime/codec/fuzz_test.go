@@ -71,9 +71,13 @@ func (a *fuzzed) visit(i int) func(codec.Fields) {
 // fuzzBody reads data as a body, then value as the argument of a call.
 func fuzzBody(t *testing.T, s codec.Serializer, data, value []byte) {
 	frugal.Check(t, func() { _, _ = s.DecodeTree(data) })
-	for i := range new(fuzzed).visits() {
-		fuzzArgument(t, s, data, i)
-		fuzzArgument(t, s, value, i)
+	for _, body := range [][]byte{data, value} {
+		for i := range new(fuzzed).visits() {
+			err := fuzzArgument(t, s, body, i)
+			if _, typed := errors.AsType[*codec.ArgumentError](err); err != nil && !typed {
+				break // its form is wrong, which is the same for every argument
+			}
+		}
 	}
 	for i := range new(anyArguments).Visits() {
 		a := new(anyArguments)
@@ -81,21 +85,22 @@ func fuzzBody(t *testing.T, s codec.Serializer, data, value []byte) {
 	}
 }
 
-func fuzzArgument(t *testing.T, s codec.Serializer, body []byte, i int) {
+// fuzzArgument reads body as a call with the i-th kind of argument; the error is that of reading.
+func fuzzArgument(t *testing.T, s codec.Serializer, body []byte, i int) error {
 	var first, second fuzzed
 	var embed []byte
 	var err error
 	frugal.Check(t, func() { embed, err = s.DecodeCall(body, first.visit(i)) })
 	if err != nil {
-		return
+		return err
 	}
 	again, err := s.EncodeCall(first.visit(i), embed)
 	if err != nil {
 		if s.Name() == "json" && strings.Contains(err.Error(), "not UTF-8") {
-			return // kombu's envelopes can hold what JSON text can't
+			return nil // kombu's envelopes can hold what JSON text can't
 		}
 		if _, typed := errors.AsType[*codec.ArgumentError](err); typed && strings.Contains(err.Error(), "nested too deep") {
-			return // the embed of a call that is at the limit
+			return nil // the embed of a call that is at the limit
 		}
 		t.Fatalf("%q was read, and can't be written: %v", body, err)
 	}
@@ -109,6 +114,7 @@ func fuzzArgument(t *testing.T, s codec.Serializer, body []byte, i int) {
 	if repr := codec.Repr(first.visit(i), nil, 50); len([]rune(repr)) > 50 {
 		t.Fatalf("repr %q", repr)
 	}
+	return nil
 }
 
 // addFixtures adds the bodies of Celery that the serializer can read.
