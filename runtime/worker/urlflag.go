@@ -18,7 +18,7 @@ type urlFlag struct {
 }
 
 func (f *urlFlag) register(flags *pflag.FlagSet, usage, fallback string) {
-	flags.StringVar(&f.given, f.name, "", usage+"\n(default $"+f.variable+fallback+")")
+	flags.StringVar(&f.given, f.name, "", usage+" (default $"+f.variable+fallback+")")
 	flags.StringVar(&f.file, f.name+"-file", "", "read that URL from `FILE`, such as a mounted secret (default $"+f.fileVariable()+")")
 }
 
