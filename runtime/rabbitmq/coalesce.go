@@ -11,21 +11,22 @@ import (
 // write is under way, the next one collects. So a caller that publishes or acks
 // never waits for the network, and its context can win.
 //
-// The buffer has no bound of its own: the publisher's window, and the prefetch
-// of consumers, limit what can be in it.
+// The buffer has no bound of its own, since what is not answered yet has one: of a publisher, its
+// window or a single message that is larger ([windowBytes], [maxBody]); of a consumer, an ack for each of its prefetch.
 type coalescer struct {
 	net.Conn
 	wake chan struct{} // buffered; says that pending or closed has changed
 
 	mu      sync.Mutex
-	pending []byte
+	pending [][]byte // chunks: to grow one buffer would copy megabytes while everybody waits
+	spare   []byte
 	closed  bool
 	err     error // of the goroutine that writes; sticks
 }
 
 const (
-	// keepBuffer is the largest buffer that is kept for the next write.
-	keepBuffer = 1 << 20
+	// chunkSize is the largest chunk of more than one write.
+	chunkSize = 256 << 10
 	// lastWords is how long Close leaves for what is still in the buffer.
 	lastWords = 200 * time.Millisecond
 )
@@ -45,7 +46,12 @@ func (c *coalescer) Write(p []byte) (int, error) {
 	if c.closed {
 		return 0, net.ErrClosed
 	}
-	c.pending = append(c.pending, p...)
+	last := len(c.pending) - 1
+	if last < 0 || len(c.pending[last])+len(p) > chunkSize {
+		c.pending, c.spare = append(c.pending, c.spare[:0]), nil
+		last++
+	}
+	c.pending[last] = append(c.pending[last], p...)
 	c.signal()
 	return len(p), nil
 }
@@ -74,25 +80,35 @@ func (c *coalescer) signal() {
 func (c *coalescer) write() {
 	// Closing wakes the reader, which tells the rest of the session.
 	defer func() { _ = c.Conn.Close() }()
-	var buffer []byte
+	var chunks [][]byte
 	for range c.wake {
 		c.mu.Lock()
-		buffer, c.pending = c.pending, buffer[:0]
+		chunks, c.pending = c.pending, chunks[:0]
 		closed := c.closed
 		c.mu.Unlock()
-		if len(buffer) > 0 {
-			if _, err := c.Conn.Write(buffer); err != nil {
-				c.mu.Lock()
-				c.err, c.pending = err, nil
-				c.mu.Unlock()
+		for i, chunk := range chunks {
+			chunks[i] = nil
+			_, err := c.Conn.Write(chunk)
+			if !c.recycle(chunk, err) {
 				return
 			}
 		}
 		if closed {
 			return
 		}
-		if cap(buffer) > keepBuffer {
-			buffer = nil
-		}
 	}
+}
+
+// recycle keeps a chunk that is written for the next ones. It returns false if that has failed.
+func (c *coalescer) recycle(chunk []byte, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.err, c.pending = err, nil
+		return false
+	}
+	if cap(chunk) <= 2*chunkSize {
+		c.spare = chunk
+	}
+	return true
 }

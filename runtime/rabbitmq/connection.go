@@ -78,8 +78,29 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 	return newConnection(conn, raw), nil
 }
 
+// connectPatience bounds the wait for an address to answer at all. Where a network swallows everything, another try
+// comes sooner through once it is back than the kernel does, whose pauses grow.
+const connectPatience = 2 * time.Second
+
+// dialTCP tries the addresses of a host one after the other.
+func dialTCP(ctx context.Context, host string) (net.Conn, error) {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
+	tcp := net.Dialer{Timeout: connectPatience}
+	for _, address := range addresses {
+		var conn net.Conn
+		if conn, err = tcp.DialContext(ctx, "tcp", net.JoinHostPort(address, port)); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
 func (d *dialer) dialSocket(ctx context.Context, host string) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+	raw, err := dialTCP(ctx, host)
 	if err != nil || d.address.tls == nil {
 		return raw, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ type consumer struct {
 	// gate is held to read while a delivery is handed out.
 	gate    sync.RWMutex
 	stopped bool
+
+	complaints complaints
 
 	mu      sync.Mutex
 	session *consumeSession // the newest; it may have ended
@@ -73,7 +76,7 @@ func (c *consumer) supervise() {
 				backoff.reset()
 			}
 		case !refusals.refused(err):
-			if code(err) == amqp.PreconditionFailed || code(err) == amqp.AccessRefused {
+			if refusesDeclare(err) {
 				c.refuse(err)
 			}
 		default:
@@ -89,6 +92,9 @@ func (c *consumer) supervise() {
 		wait := backoff.delay()
 		if errors.Is(err, errCancelled) {
 			wait = max(wait, recreatePause) // other consumers must hear of it too
+		}
+		if refusesDeclare(err) {
+			wait = max(wait, refusalStands)
 		}
 		c.complain(err, "not consuming", wait)
 		sleep(c.ctx, wait)
@@ -109,13 +115,15 @@ func (c *consumer) refuse(err error) {
 	}
 }
 
-// complain logs what is wrong and keeps it for who waits for the first session.
+// complain logs what is wrong, unless it just has, and keeps it for who waits for the first session.
 func (c *consumer) complain(err error, what string, wait time.Duration) {
 	level := slog.LevelWarn
 	if wait == refusedBackoff {
 		level = slog.LevelError
 	}
-	c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
+	if c.complaints.fresh(err) {
+		c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
+	}
 	c.mu.Lock()
 	c.trouble = err
 	c.mu.Unlock()
@@ -165,15 +173,8 @@ func (c *consumer) declare(s *consumeSession) error {
 				return err
 			}
 		}
-		for _, b := range sub.Bindings {
-			kind, err := t.route(sub.Queue, b)
-			if err != nil {
-				return err
-			}
-			s.findings.Compare(sub.Queue, b, kind)
-		}
 	}
-	return nil
+	return c.bind(&t, s.findings.Compare)
 }
 
 // declareQueue creates the queue of a subscription if it is missing.
@@ -207,6 +208,9 @@ func (c *consumer) attend(s *consumeSession) error {
 		s.pumps.Go(func() { c.pump(s, in) })
 	}
 	c.mu.Unlock()
+	if slices.ContainsFunc(c.config.Subscriptions, func(sub task.Subscription) bool { return len(sub.Bindings) > 0 }) {
+		go c.keepBindings(s)
+	}
 	select {
 	case <-s.ctx.Done():
 	case <-c.ctx.Done():

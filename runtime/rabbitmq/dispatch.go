@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -74,7 +75,13 @@ func (d *dispatch) trySend(ctx context.Context, p *publisher) error {
 			return err
 		}
 		err = d.sendOver(ctx, s)
-		if err == nil || ctx.Err() != nil || !lost(err) {
+		if err == nil || !lost(err) {
+			return err
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			if !errors.Is(err, cause) {
+				err = fmt.Errorf("%w: %w", cause, err)
+			}
 			return err
 		}
 		// The session or the channel ended on the way: the next one is another chance.

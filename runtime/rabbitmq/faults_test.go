@@ -164,6 +164,39 @@ func TestBlackHole(t *testing.T) {
 	})
 }
 
+// What callers have left behind in a stuck connection has a bound, and who comes later still leaves in time.
+func TestStuckWritesHaveABound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	transport := w.open(proxy.url)
+	w.publish(transport, "before")
+	before := heap()
+	proxy.setHole(true)
+	body := strings.Repeat("x", 1<<20)
+	const callers, rounds = 50, 6
+	for range rounds {
+		var group sync.WaitGroup
+		for range callers {
+			group.Go(func() {
+				ctx, cancel := context.WithTimeout(w.ctx, 300*time.Millisecond)
+				defer cancel()
+				w.within(2*reconnect, "a publish", func() { // not when the connection is given up
+					if err := transport.Publish(ctx, w.message(body)); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("got %v", err)
+					}
+				})
+			})
+		}
+		group.Wait()
+	}
+	if kept := int64(heap()-before) >> 20; kept > callers*rounds/2 {
+		t.Errorf("%d MiB are kept of %d", kept, callers*rounds)
+	}
+	proxy.setHole(false)
+	w.within(3*reconnect, "the next publish", func() { w.publish(transport, "after") })
+}
+
 // A connection that is dead without a word is noticed by its heartbeat.
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
@@ -208,6 +241,36 @@ func TestExchangeDeleted(t *testing.T) {
 		in.ack(in.next())
 	}
 	w.check(w.admin.ExchangeDelete(w.queue+"-exchange", false, false))
+}
+
+// The exchange goes, with the bindings that a consumer has made: they come back, whoever makes the exchange anew.
+func TestExchangeDeletedUnderConsumer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	transport := w.open(w.url)
+	exchange := w.exchange("x")
+	in := w.consume(transport, func(c *task.ConsumeConfig) {
+		c.Subscriptions[0].Bindings = []task.Binding{{Exchange: exchange, Type: task.Topic, RoutingKey: "a.*"}}
+	})
+	w.eventually("the consumer is ready", in.Ready)
+	for range 2 {
+		w.check(transport.Publish(w.ctx, w.through(exchange, task.Topic, "a.b", "x")))
+		in.ack(in.next())
+		w.check(w.admin.ExchangeDelete(exchange, false, false))
+		w.within(reconnect, "the binding", func() {
+			w.eventually("the next message arrives", func() bool {
+				err := transport.Publish(w.ctx, w.through(exchange, task.Topic, "a.b", "x"))
+				if err != nil && !errors.Is(err, task.ErrUnroutable) {
+					t.Error(err)
+				}
+				return err == nil
+			})
+		})
+		in.ack(in.next())
+	}
+	if n := strings.Count(in.log.String(), "msg=consuming"); n != 1 {
+		t.Errorf("%d sessions; the log:\n%s", n, in.log)
+	}
 }
 
 // What can't be declared is one clear error, and harms nobody else.
@@ -314,14 +377,26 @@ func TestLoginRefused(t *testing.T) {
 	}
 }
 
-// Nothing stays behind from lost connections. Not parallel: it counts the goroutines of the process.
+// transportsToLose is how many lose both their connections at a time.
+const transportsToLose = 60
+
+// heap is what is in use of it.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// Nothing stays behind from 1,000 lost connections. Not parallel: it counts the goroutines of the process.
 func TestNoLeak(t *testing.T) {
 	w := newWorld(t, brokerURL(t))
 	before := runtime.NumGoroutine()
 	proxy := newProxy(t, w.url)
 	var transports []*rabbitmq.Transport
 	var inboxes []*inbox
-	for range 10 {
+	for range transportsToLose {
 		transports = append(transports, w.open(proxy.url))
 		inboxes = append(inboxes, w.consume(transports[len(transports)-1]))
 	}
@@ -332,15 +407,24 @@ func TestNoLeak(t *testing.T) {
 			w.eventually("the consumer is ready", inboxes[i].Ready)
 		}
 	}
-	traffic()
-	connected := runtime.NumGoroutine()
-	for cuts := 0; cuts < 100; {
-		cuts += proxy.cut()
-		traffic()
+	// lose cuts all connections until so many are lost.
+	lose := func(n int) {
+		for n > 0 {
+			n -= proxy.cut()
+			traffic()
+		}
 	}
+	lose(2 * transportsToLose) // what is made once is there
+	connected, occupied := runtime.NumGoroutine(), heap()
+	lose(1000)
 	w.eventually("the goroutines are as many as before the cuts", func() bool {
 		return runtime.NumGoroutine() <= connected
 	})
+	if now := heap(); now > occupied+occupied/4 {
+		t.Errorf("%d kB are in use after 1,000 lost connections, and were %d before", now>>10, occupied>>10)
+	} else {
+		t.Logf("%d kB in use, %d before", now>>10, occupied>>10)
+	}
 	for _, transport := range transports {
 		w.check(transport.Close())
 	}

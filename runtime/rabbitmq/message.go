@@ -25,6 +25,7 @@ type publishing struct {
 	delayed       bool
 	queue         queueKind // of Message.Queue, if it must be created
 	properties    amqp.Publishing
+	headerSize    int
 }
 
 // newPublishing checks a message and translates it. strict refuses header types
@@ -119,8 +120,8 @@ func (p *publishing) check() error {
 	if err := p.properties.Headers.Validate(); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	if size := tableSize(p.properties.Headers); size > maxHeaders {
-		return fmt.Errorf("its headers take %d bytes; at most %d fit", size, maxHeaders)
+	if p.headerSize = tableSize(p.properties.Headers); p.headerSize > maxHeaders {
+		return fmt.Errorf("its headers take %d bytes; at most %d fit", p.headerSize, maxHeaders)
 	}
 	if len(p.Body) > maxBody {
 		return fmt.Errorf("its body has %d bytes; at most %d can be sent", len(p.Body), maxBody)
@@ -154,7 +155,7 @@ func (p *publishing) unroutable(kind string) error {
 
 // size estimates the bytes on the wire.
 func (p *publishing) size() int64 {
-	return int64(len(p.Body) + 512)
+	return int64(len(p.Body) + p.headerSize + 512)
 }
 
 // String says which message goes where, for errors.

@@ -37,6 +37,7 @@ func TestNode(t *testing.T) {
 	t.Run("consumer timeout", func(t *testing.T) { consumerTimeout(t, n) })
 	t.Run("consumer timeout of a queue", func(t *testing.T) { consumerTimeoutOfQueue(t, n) })
 	t.Run("a user who may create nothing", func(t *testing.T) { restrictedUser(t, n) })
+	t.Run("no more queues allowed", func(t *testing.T) { queueRefused(t, n) })
 	t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
 }
 
@@ -143,6 +144,45 @@ func restrictedUser(t *testing.T, n *node) {
 	if err := transport.Publish(w.ctx, m); err == nil || !strings.Contains(err.Error(), "403") {
 		t.Errorf("an exchange that is missing: %v", err)
 	}
+}
+
+// What the broker will refuse for as long as nobody changes something is told once, and tried about once a second.
+func queueRefused(t *testing.T, n *node) {
+	w := newWorld(t, n.url)
+	n.ctl("set_vhost_limits", "-p", "/", `{"max-queues": 0}`)
+	allowed := false
+	allow := func() {
+		if !allowed {
+			n.ctl("clear_vhost_limits", "-p", "/")
+			allowed = true
+		}
+	}
+	defer allow()
+	var tries atomic.Int64
+	in := w.consume(w.open(n.url), func(c *task.ConsumeConfig) {
+		c.Refused = func(error) { tries.Add(1) }
+	})
+	transport := w.open(n.url)
+	const seconds = 5
+	publishes := 0
+	for end := time.Now().Add(seconds * time.Second); time.Now().Before(end); publishes++ {
+		err := transport.Publish(w.ctx, w.message("x"))
+		if err == nil || errors.Is(err, task.ErrUnconfirmed) || !strings.Contains(err.Error(), "can't declare queue "+w.queue) || !strings.Contains(err.Error(), "queue limit") {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := tries.Load(); n < 1 || n > seconds+1 {
+		t.Errorf("%d tries in %d s", n, seconds)
+	}
+	if n := strings.Count(in.log.String(), "queue limit"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, in.log)
+	}
+	t.Logf("%d tries to consume, %d answers to publishes", tries.Load(), publishes)
+	allow()
+	w.within(reconnect, "the end of the refusal", func() {
+		w.publish(transport, "y")
+		in.ack(in.next())
+	})
 }
 
 // While an alarm is on, calls end at their deadline and say that the broker is blocked; the

@@ -136,11 +136,12 @@ func (s *publishSession) forget(m *publishing, sent time.Time) {
 	}
 }
 
-// meet meets a need unless that has been done, or is being done, in this session. A failure is not remembered.
+// meet meets a need unless that has been done, or is being done, in this session. A failure is not remembered, but for
+// a moment if the broker refuses.
 func (s *publishSession) meet(ctx context.Context, n need) error {
 	s.mu.Lock()
 	f := s.flights[n]
-	if f == nil || n.what == needConsumer && isClosed(f.done) && time.Since(f.met) > consumerSeen {
+	if f == nil || f.over(n) {
 		f = &flight{done: make(chan struct{})}
 		s.flights[n] = f
 		go s.fly(f, n)
@@ -154,6 +155,14 @@ func (s *publishSession) meet(ctx context.Context, n need) error {
 	}
 }
 
+// over says that what the flight has found may have changed.
+func (f *flight) over(n need) bool {
+	if !isClosed(f.done) {
+		return false
+	}
+	return f.err != nil && time.Since(f.met) > refusalStands || n.what == needConsumer && time.Since(f.met) > consumerSeen
+}
+
 func (s *publishSession) fly(f *flight, n need) {
 	defer close(f.done)
 	s.mu.Lock()
@@ -164,7 +173,7 @@ func (s *publishSession) fly(f *flight, n need) {
 		time.Sleep(time.Until(gone.Add(recreatePause)))
 	}
 	f.err, f.met = s.create(n), time.Now()
-	if f.err != nil {
+	if f.err != nil && !refusesDeclare(f.err) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.flights[n] == f {

@@ -41,7 +41,7 @@ const (
 	// more is hardly faster, and this is also the bound of the connection's buffer.
 	windowMessages = 1024
 	windowBytes    = 64 << 20
-	// refusalStands is how long a refused login answers further calls without a try.
+	// refusalStands is how long a refused login or declaration answers further calls without a try.
 	refusalStands = time.Second
 )
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -66,11 +67,28 @@ func (t *topology) try(call func(*amqp.Channel) error) error {
 	return call(t.channel)
 }
 
+// wrapDeclare says what can't be declared, and what helps.
 func wrapDeclare(what string, err error) error {
-	if err == nil {
+	advice := ""
+	switch argument, current := inequivalent(err); {
+	case err == nil:
 		return nil
+	case code(err) == amqp.AccessRefused:
+		advice = " (create it for this user, or allow him to configure it)"
+	case code(err) == amqp.ResourceLocked:
+		advice = " (another connection has it for itself: use another name)"
+	case argument != "":
+		advice = fmt.Sprintf(" (there is one already, with %s %s, which can't be changed: use another name, or drain it and delete it)", argument, cmp.Or(current, "otherwise"))
 	}
-	return fmt.Errorf("rabbitmq: can't declare %s: %w", what, err)
+	return fmt.Errorf("rabbitmq: can't declare %s: %w%s", what, err, advice)
+}
+
+// refusesDeclare says that the broker is connected and won't have what was declared, unless somebody changes something.
+func refusesDeclare(err error) bool {
+	if _, dialling := errors.AsType[*dialError](err); dialling {
+		return false
+	}
+	return slices.Contains([]int{amqp.PreconditionFailed, amqp.AccessRefused, amqp.ResourceLocked}, code(err))
 }
 
 // queue looks whether a queue exists, and creates it if it doesn't. What
