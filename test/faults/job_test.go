@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/taskgen/taskgen/runtime/broker"
 	"github.com/taskgen/taskgen/runtime/task"
 	"github.com/taskgen/taskgen/runtime/worker"
 )
@@ -26,6 +32,12 @@ var roles = map[string]func(){
 		r := task.NewRegistry()
 		jobs(os.Getenv(queueVariable)).Register(r)
 		worker.Main(r, nil)
+	},
+	"churn": func() {
+		if err := churn(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	},
 }
 
@@ -83,4 +95,46 @@ func run(ctx context.Context, j job) (int, error) {
 		return 0, fmt.Errorf("the ledger is lost: %w", err)
 	}
 	return j.Number, nil
+}
+
+// churn sends and runs tasks in one process until it is told to stop, and says how many goroutines it has.
+func churn() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	ledger, err := openLedger()
+	if err != nil {
+		return err
+	}
+	transport, err := broker.Transport(ctx, os.Getenv(brokerVariable))
+	if err != nil {
+		return err
+	}
+	client := task.NewClient(transport, task.ClientConfig{})
+	defer client.Close()
+	j, r := jobs(os.Getenv(queueVariable)), task.NewRegistry()
+	j.Register(r)
+	w, err := task.NewWorker(transport, r, task.WorkerConfig{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for number := 0; ctx.Err() == nil; number++ {
+			kind := accepted
+			if _, err := j.Delay(task.WithClient(ctx, client), job{Number: number}); err != nil {
+				kind = rejected
+			}
+			if err := ledger.note(kind, number); err != nil {
+				panic(err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	go func() {
+		fmt.Println("begin")
+		for range time.Tick(200 * time.Millisecond) {
+			debug.FreeOSMemory()
+			fmt.Println("goroutines", runtime.NumGoroutine())
+		}
+	}()
+	return w.Run(ctx)
 }

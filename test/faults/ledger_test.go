@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -168,9 +169,15 @@ func (l *ledger) running(pid int) []int {
 // firstStart is when the first task after a time was started; ok is false if none was.
 func (l *ledger) firstStart(after time.Time) (first time.Time, ok bool) {
 	l.Helper()
+	return l.firstStartBy(0, after)
+}
+
+// firstStartBy is firstStart by one process; 0: by any.
+func (l *ledger) firstStartBy(pid int, after time.Time) (first time.Time, ok bool) {
+	l.Helper()
 	l.each(func(_ int, events []event) {
 		for _, e := range events {
-			if e.kind == started && e.at.After(after) && (!ok || e.at.Before(first)) {
+			if e.kind == started && (pid == 0 || e.pid == pid) && e.at.After(after) && (!ok || e.at.Before(first)) {
 				first, ok = e.at, true
 			}
 		}
@@ -189,4 +196,20 @@ func (l *ledger) nextStart(task int, after time.Time) (at time.Time, ok bool) {
 		}
 	}
 	return at, false
+}
+
+// has says whether there is a line of that kind for a task.
+func (l *ledger) has(task int, kind string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.catchUp()
+	return slices.ContainsFunc(l.tasks[task], func(e event) bool { return e.kind == kind })
+}
+
+// starts is how often a task was started.
+func (l *ledger) starts(task int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.catchUp()
+	return count(l.tasks[task])[started]
 }

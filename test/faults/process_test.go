@@ -135,6 +135,26 @@ func (p *process) status(field string) int {
 	return n
 }
 
+// goroutines is how many a process of the role "churn" has told of last.
+func (p *process) goroutines() int {
+	p.Helper()
+	log := p.log()
+	from := len(log) // only what it says from now on
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		log = p.log()
+		_, n, found := strings.Cut(log[from:], "goroutines ")
+		if number, rest, whole := strings.Cut(n, "\n"); found && whole && strings.Contains(rest, "goroutines ") {
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				p.Fatal(err)
+			}
+			return n
+		}
+	}
+	p.Fatal("the process does not say how many goroutines it has")
+	return 0
+}
+
 // processorTime is what the process has used so far.
 func (p *process) processorTime() time.Duration {
 	p.Helper()

@@ -21,7 +21,7 @@ type proxy struct {
 	moved    *sync.Cond // hole, deaf or down have changed
 	listener net.Listener
 	conns    map[net.Conn]struct{}
-	cuts     int
+	dialled  int  // connections that there have been
 	hole     bool // nothing goes through, nobody is told
 	halfOpen bool // nothing comes back, nobody is told
 	down     bool
@@ -92,7 +92,6 @@ func (x *proxy) cut() int {
 		c.Close()
 		delete(x.conns, c)
 	}
-	x.cuts += n
 	return n
 }
 
@@ -124,6 +123,7 @@ func (x *proxy) drop(c net.Conn) {
 
 func (x *proxy) serve(client net.Conn) {
 	x.add(client)
+	x.set(func() { x.dialled++ })
 	server, err := net.Dial("tcp", x.target)
 	if err != nil {
 		x.drop(client)
@@ -184,4 +184,11 @@ func (x *proxy) carry(to, from net.Conn, back bool) {
 			return
 		}
 	}
+}
+
+// accepted is how many connections there have been.
+func (x *proxy) accepted() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.dialled
 }

@@ -22,7 +22,11 @@ func TestBrokerRestart(t *testing.T) {
 		laterUnderRestarts,
 		retriesUnderRestarts,
 	}
-	defer t.Run("waiting tasks", func(t *testing.T) { waitingTasks(t, n) })
+	defer func() {
+		t.Run("waiting tasks", func(t *testing.T) { waitingTasks(t, n) })
+		t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
+		t.Run("consumer timeout", func(t *testing.T) { consumerTimeout(t, n) })
+	}()
 	if long {
 		for i, scenario := range scenarios {
 			t.Run(fmt.Sprint(i), func(t *testing.T) { scenario(t, newParty(n, 1)) })
@@ -64,8 +68,6 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 		}
 	}
 	w.finish()
-	w.within(goingAgain, "the publisher", w.row.publisherBack)
-	w.within(goingAgain, "the worker", w.row.workerBack)
 	// A worker knows what it has had; of what another one has had it knows nothing.
 	const faults = 2
 	if workers == 1 {
@@ -84,14 +86,6 @@ func (w *world) hurtTwice(p *party, s *sent) {
 		before := len(s.all())
 		w.await("the stream goes on", func() bool { return len(s.all()) >= before+max(20, s.config.tasks/5) })
 		open := p.outage(hurt)
-		var publisher, worker time.Time
-		w.await("both sides are going again", func() bool {
-			var published, ran bool
-			publisher, published = s.firstAccepted(open)
-			worker, ran = w.ledger.firstStart(open)
-			return published && ran
-		})
-		w.row.publisherBack = max(w.row.publisherBack, publisher.Sub(open))
-		w.row.workerBack = max(w.row.workerBack, worker.Sub(open))
+		w.awaitAgain(s, open)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -68,7 +69,8 @@ type world struct {
 	ledger *ledger
 	row    row
 
-	next        int // number of the next task
+	next        int          // number of the next task
+	inspector   *task.Client // past all faults, once it is needed
 	supervisors []*supervisor
 
 	mu      sync.Mutex
@@ -93,7 +95,9 @@ func newWorld(t testing.TB, fault string, p place) *world {
 		if w.row.tasks == 0 {
 			w.count()
 		}
-		w.row.failed = t.Failed()
+		if w.row.failed = t.Failed(); t.Failed() {
+			w.explain()
+		}
 		results.add(w.row)
 	})
 	if p.isRabbitMQ() {
@@ -200,6 +204,25 @@ func (w *world) atMost(what string, got, most int) {
 	}
 }
 
+// awaitAgain waits until a call is accepted and a task started after the end of a fault, and notes how long that took.
+func (w *world) awaitAgain(s *sent, over time.Time) {
+	w.Helper()
+	var publisher, worker time.Time
+	w.await("both sides are going again", func() bool {
+		var published, ran bool
+		publisher, published = s.firstAccepted(over)
+		worker, ran = w.ledger.firstStart(over)
+		return published && ran
+	})
+	w.row.publisherBack = max(w.row.publisherBack, publisher.Sub(over))
+	w.row.workerBack = max(w.row.workerBack, worker.Sub(over))
+	w.within(goingAgain, "the publisher", w.row.publisherBack)
+	w.within(goingAgain, "the worker", w.row.workerBack)
+}
+
+// exchange is a name for an exchange of the world's own.
+func (w *world) exchange() string { return w.queue + "-exchange" }
+
 // remark adds to the row's remark.
 func (w *world) remark(format string, args ...any) {
 	if w.row.remark != "" {
@@ -222,7 +245,13 @@ func (w *world) left() int {
 // lost, or left in the queue, is an error.
 func (w *world) finish() {
 	w.Helper()
-	if !w.eventually(patience, func() bool { return w.ledger.tally().lost == 0 }) {
+	w.finishBut(0)
+}
+
+// finishBut finishes though so many are lost.
+func (w *world) finishBut(gone int) {
+	w.Helper()
+	if !w.eventually(patience, func() bool { return w.ledger.tally().lost <= gone }) {
 		w.Errorf("not all tasks have run: %+v", w.ledger.tally())
 	}
 	w.awaitQuiet()
@@ -257,6 +286,23 @@ func (w *world) awaitQuiet() {
 			seen, since = n, time.Now()
 		}
 		return time.Since(since) > time.Second
+	})
+}
+
+// explain logs some of the tasks that were lost or started twice, with all that the ledger has of them.
+func (w *world) explain() {
+	left := 5
+	w.ledger.each(func(number int, events []event) {
+		n := count(events)
+		if left == 0 || n[started] == 1 && n[ended] == 1 {
+			return
+		}
+		left--
+		var line strings.Builder
+		for _, e := range events {
+			fmt.Fprintf(&line, " %s %s by %d;", e.at.Format("15:04:05.000"), e.kind, e.pid)
+		}
+		w.Logf("task %d:%s", number, line.String())
 	})
 }
 

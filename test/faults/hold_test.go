@@ -1,0 +1,84 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// memoryAlarm: the broker takes nothing any more for a while.
+func memoryAlarm(t *testing.T, n *node) {
+	lasts := pick(6*time.Second, 15*time.Second)
+	w := newWorld(t, fmt.Sprintf("memory alarm, %s", lasts), n.place)
+	worker := w.worker()
+	w.ready(worker)
+	s := w.send(sending{perSecond: 40, senders: 160, deadline: 2 * time.Second, until: make(chan struct{})})
+	w.await("tasks run", func() bool { return w.ledger.tally().ended > 20 })
+	w.sendMany(1, func(j *job) { j.Take = lasts / 2 }) // is settled while the alarm is on
+	n.ctl("set_vm_memory_high_watermark", "0.00001")
+	begin := time.Now()
+	time.Sleep(lasts)
+	n.ctl("set_vm_memory_high_watermark", "0.4")
+	over := time.Now()
+	w.awaitAgain(s, over)
+	close(s.config.until)
+	s.wait()
+	w.onTime(s)
+	for _, c := range s.all() {
+		if c.err != nil && !errors.Is(c.err, task.ErrBlocked) {
+			t.Errorf("a call that began %s after the alarm failed without saying that the broker is blocked: %v", c.begin.Sub(begin), c.err)
+		}
+	}
+	if len(s.errors()) == 0 {
+		t.Error("no call has noticed the alarm")
+	}
+	if !worker.alive() {
+		t.Error("the worker has ended")
+	}
+	w.finish()
+	w.remark("%d of the rejected ran", w.ledger.tally().rejectedAndRun)
+}
+
+// consumerTimeout: tasks take longer than the broker lets a message be unsettled. They run once all the same.
+func consumerTimeout(t *testing.T, n *node) {
+	limit, take := pick(4*time.Second, 20*time.Second), pick(10*time.Second, 70*time.Second)
+	n.ctl("eval", fmt.Sprintf("application:set_env(rabbit, consumer_timeout, %d).", limit.Milliseconds()))
+	defer n.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+	if !long {
+		// How often it is looked at.
+		n.ctl("eval", "application:set_env(rabbit, channel_tick_interval, 1000).")
+		defer n.ctl("eval", "application:set_env(rabbit, channel_tick_interval, 60000).")
+	}
+	w := newWorld(t, fmt.Sprintf("consumer_timeout %s, three tasks of %s", limit, take), n.place)
+	worker := w.worker("-c", "4")
+	w.sendMany(3, func(j *job) { j.Take = take })
+	w.await("all have ended", func() bool { return w.ledger.tally().ended == 3 })
+	if !worker.says("session=2") {
+		t.Error("the broker has not ended the session")
+	}
+	w.finish()
+	starts := 0
+	w.ledger.each(func(_ int, events []event) { starts += count(events)[started] })
+	w.remark("%d starts of 3", starts)
+	w.atMost("started twice", w.row.startedTwice, 0)
+}
+
+// The process that waits for the results is gone.
+func TestResultsGone(t *testing.T) {
+	alongside(t)
+	w := newWorld(t, "nobody takes the results any more", sharedBroker(t))
+	client := w.clientAt(w.url)
+	s := w.send(sending{tasks: 100, client: client})
+	s.wait()
+	s.allAccepted()
+	w.check(client.Close()) // its reply queue goes with it
+	worker := w.worker()
+	w.finish()
+	w.atMost("started twice", w.row.startedTwice, 0)
+	if !worker.says("the result of a task is lost") {
+		t.Error("the log does not tell of it")
+	}
+}
