@@ -369,6 +369,7 @@ func TestRunBanner(t *testing.T) {
 	want := `
   broker       memory:TestRunBanner
   concurrency  4
+  drain        25s
 
   queues
     mail   2 slots       prefetch 8
