@@ -55,8 +55,8 @@ func (d *watchdog) slot(ctx context.Context, p *pool) context.Context {
 	s := &watchedSlot{pool: p, goroutine: goroutineID(), logger: d.logger}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	others := slices.DeleteFunc(slices.Clone(d.slots), func(former *watchedSlot) bool { return former == slotOf(ctx) })
-	d.slots = append(others, s)
+	former := slotOf(ctx)
+	d.slots = append(slices.DeleteFunc(slices.Clone(d.slots), func(other *watchedSlot) bool { return other == former }), s)
 	return context.WithValue(ctx, slotKey{}, s)
 }
 
