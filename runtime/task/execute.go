@@ -231,6 +231,12 @@ func (e *executor) decode(r *request) (invocation invocation, embed []byte, reje
 	if _, large := errors.AsType[*codec.LimitError](err); large || len(body) > largeBody {
 		e.large.Lock()
 		defer e.large.Unlock()
+		defer func() {
+			if rejected != nil { // or the next one would have to do without this memory
+				body, invocation = nil, nil
+				debug.FreeOSMemory()
+			}
+		}()
 		body, err = decompress(r.message, e.maxDecompressed)
 	}
 	if err == nil {

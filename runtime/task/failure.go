@@ -57,7 +57,12 @@ type PanicError struct {
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+func (e *PanicError) Error() string {
+	if text, ok := e.Value.(string); ok {
+		return "panic: " + shorten(text, maxErrorText)
+	}
+	return fmt.Sprintf("panic: %v", e.Value)
+}
 
 // Unwrap returns the value if the task panicked with an error.
 func (e *PanicError) Unwrap() error {
@@ -119,14 +124,14 @@ func traceback(err error) (text string) {
 			return text
 		}
 	}
-	var chain []string
-	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
-		chain = append(chain, fmt.Sprintf("%T: %s", cause, cause))
+	var chain strings.Builder
+	for cause := err; cause != nil && chain.Len() < maxTraceback; cause = errors.Unwrap(cause) {
+		if cause == err && errors.Unwrap(cause) == nil {
+			return ""
+		}
+		fmt.Fprintf(&chain, "%T: %s\n", cause, safeText(cause))
 	}
-	if len(chain) < 2 {
-		return ""
-	}
-	return strings.Join(chain, "\n")
+	return strings.TrimSuffix(chain.String(), "\n")
 }
 
 // safeText is err's text, even if its Error method panics.
