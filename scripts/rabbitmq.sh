@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # A private, throw-away RabbitMQ node for the tests.
 #
-#   scripts/rabbitmq.sh start [NODE]     start the node if it isn't running, print its AMQP URL
+#   scripts/rabbitmq.sh start [NODE [CONF [PLUGIN…]]]
+#                                        start the node if it isn't running, print its AMQP URL; the lines of the
+#                                        file CONF are added to its rabbitmq.conf, and the plugins enabled
 #   scripts/rabbitmq.sh url [NODE]       print the URL of the running node
 #   scripts/rabbitmq.sh status [NODE]    say whether it runs; exit code 1 if not
 #   scripts/rabbitmq.sh ctl NODE ARGS…   run rabbitmqctl against the node
@@ -75,6 +77,8 @@ running() {
 }
 
 start() {
+	local extra=${1:-/dev/null}
+	shift $(($# ? 1 : 0))
 	install_server
 	mkdir -p "$dir/data" "$dir/log"
 	exec 9>"$dir.lock" # two callers at once: the second waits and finds it running
@@ -89,8 +93,9 @@ start() {
 		log.file.level = warning
 		total_memory_available_override_value = 4GB
 	CONF
+	cat "$extra" >>"$dir/rabbitmq.conf"
 	: >"$dir/rabbitmq-env.conf"
-	echo '[].' >"$dir/enabled_plugins"
+	echo "[$(IFS=, && echo "$*")]." >"$dir/enabled_plugins"
 	# The server's script stays as the parent of the Erlang machine, so its
 	# stdin, stdout and lock must not be ours.
 	setsid $bin/rabbitmq-server </dev/null >"$dir/log/console" 2>&1 9>&- &
@@ -127,7 +132,7 @@ dir=$root/.build/rabbitmq/$node
 [ -s "$dir/port" ] && node_env
 
 case $command in
-start) start; echo "$url" ;;
+start) start "${@:3}"; echo "$url" ;;
 url) running || die "node $node is not running"; echo "$url" ;;
 status) if running; then echo "node $node runs: $url"; else echo "node $node is not running"; exit 1; fi ;;
 ctl) running || [ "${3:-}" = start_app ] || die "node $node is not running"; shift 2; exec $bin/rabbitmqctl -q "$@" ;;

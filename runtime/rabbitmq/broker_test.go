@@ -252,15 +252,16 @@ func (l *lines) String() string {
 
 // node is a RabbitMQ of a test's own, to be hurt.
 type node struct {
-	t    testing.TB
-	name string
-	url  string
+	t        testing.TB
+	name     string
+	settings []string // what start takes besides the name
+	url      string
 }
 
 const script = "../../scripts/rabbitmq.sh"
 
-// ownNode starts a node for the tests that hurt one. They run one after the other.
-func ownNode(t testing.TB) *node {
+// ownNode starts a node for the tests that hurt one, or need one with settings of its own. They run one after the other.
+func ownNode(t testing.TB, settings ...string) *node {
 	t.Helper()
 	brokerURL(t)
 	if testing.Short() {
@@ -269,7 +270,7 @@ func ownNode(t testing.TB) *node {
 	if _, err := os.Stat("/usr/lib/rabbitmq/bin/rabbitmqctl"); err != nil {
 		t.Skip("needs an installed RabbitMQ, to start a node of its own: scripts/rabbitmq.sh start")
 	}
-	n := &node{t: t, name: fmt.Sprintf("chaos-%d", os.Getpid())}
+	n := &node{t: t, name: fmt.Sprintf("chaos-%d", os.Getpid()), settings: settings}
 	t.Cleanup(func() {
 		if out, err := exec.Command(script, "stop", n.name).CombinedOutput(); err != nil {
 			t.Errorf("stopping the node: %v\n%s", err, out)
@@ -281,7 +282,7 @@ func ownNode(t testing.TB) *node {
 
 func (n *node) start() {
 	n.t.Helper()
-	out, err := exec.Command(script, "start", n.name).Output()
+	out, err := exec.Command(script, append([]string{"start", n.name}, n.settings...)...).Output()
 	if err != nil {
 		n.t.Fatalf("starting a node: %v", err)
 	}

@@ -124,6 +124,27 @@ func TestBrokerDownAtStart(t *testing.T) {
 	}
 }
 
+// Of several hosts, any one that can be reached will do.
+func TestHostsInTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	first, second := newProxy(t, w.url), newProxy(t, w.url)
+	second.takeDown()
+	transport := w.open(strings.Replace(first.url, first.address, first.address+","+second.address, 1))
+	in := w.consume(transport)
+	for range 2 {
+		w.publish(transport, "x")
+		in.ack(in.next())
+		second.up()
+		first.takeDown()
+		w.within(reconnect, "the other host", func() {
+			w.publish(transport, "y")
+			in.drain("y")
+		})
+		first, second = second, first
+	}
+}
+
 // A network that swallows everything can't hold up a caller.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
