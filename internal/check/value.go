@@ -51,7 +51,7 @@ func (v *values) kind(t types.Type, within []types.Type) *model.Type {
 		out.Kind = model.JSON
 		return out
 	}
-	if slices.Contains(within, plain) || encodesItself(plain) {
+	if slices.Contains(within, plain) || len(within) > deepest || encodesItself(plain) {
 		return out
 	}
 	within = append(within, plain)
@@ -212,8 +212,14 @@ const deepest = 100
 // inspect returns what keeps a type from travelling, or nil.
 func (in *inspection) inspect(t types.Type) *culprit {
 	t = types.Unalias(t)
-	if in.seen[t] || len(in.path) > deepest {
+	if in.seen[t] {
 		return nil
+	}
+	if len(in.path) > deepest {
+		if slices.ContainsFunc(in.path, func(step string) bool { return strings.HasPrefix(step, "field ") }) {
+			return nil
+		}
+		return &culprit{reason: fmt.Sprintf("lists and maps in each other can't travel if they are more than %d deep", deepest)}
 	}
 	if n, ok := t.(*types.Named); ok {
 		in.seen[n] = true
