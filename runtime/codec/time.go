@@ -55,11 +55,12 @@ func appendDigits(dst []byte, n, width int) []byte {
 
 // parseTime reads RFC 3339 and what Python's isoformat makes: 'T' or a space,
 // 0 to 9 digits of fraction, 'Z', ±HH:MM, ±HHMM or no offset, which means UTC;
-// or a date alone, which is its midnight in UTC.
+// or a date alone, which is its midnight in UTC. There is no year 0, which no
+// writer takes either.
 func parseTime(s []byte) (time.Time, bool) {
 	p := timeParser{s: s}
 	year, month, day := p.digits(4, 0), p.after('-', 2), p.after('-', 2)
-	if p.bad || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if p.bad || year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return time.Time{}, false
 	}
 	if len(p.s) == 0 {

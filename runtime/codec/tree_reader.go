@@ -190,6 +190,9 @@ func (r *treeReader) Bytes([]byte) []byte {
 func (r *treeReader) Time(time.Time) time.Time {
 	switch x, _ := r.take(); x := x.(type) {
 	case time.Time:
+		if year := x.Year(); year < 1 || year > 9999 {
+			r.problem(badYear)
+		}
 		return x
 	case string:
 		t, ok := parseTime([]byte(x))
