@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check fuzz bench clean
 
 # Generates, starts a worker and a client over the embedded broker, and shows what happens. Needs Go only.
 demo:
@@ -13,6 +13,11 @@ test:
 # What needs no broker: formatting, vet, lint.
 check:
 	scripts/check.sh
+
+# Fuzzes every target for DURATION each.
+DURATION = 60s
+fuzz:
+	scripts/fuzz.sh $(DURATION)
 
 # Every benchmark, against a RabbitMQ of its own.
 bench:
