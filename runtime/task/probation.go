@@ -15,8 +15,8 @@ import (
 //
 // Other messages run beside the suspects as ever.
 
-// probationQueue is where the suspects of a queue go to be started.
-func probationQueue(queue string) string { return queue + ".probation" }
+// ProbationQueue names the queue where messages of a queue wait that may have ended a worker.
+func ProbationQueue(queue string) string { return queue + ".probation" }
 
 const (
 	// startsHeader counts the starts of a suspect.
@@ -204,7 +204,7 @@ func (p *probation) end(t *turn, harmless bool) {
 // onProbation copies a message for the queue of suspects.
 func onProbation(m *Message, starts int) *Message {
 	next := later(m)
-	next.Queue = probationQueue(m.Queue)
+	next.Queue = ProbationQueue(m.Queue)
 	if starts > 0 {
 		next.Headers[startsHeader] = int32(starts)
 	}

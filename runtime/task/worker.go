@@ -246,7 +246,7 @@ func (w *Worker) makePools() {
 		p.queues[q.Name] = prefetch
 		w.config.Queues[i].Prefetch = prefetch
 		w.byQueue[q.Name] = p
-		w.suspects[probationQueue(q.Name)] = q.Name
+		w.suspects[ProbationQueue(q.Name)] = q.Name
 	}
 	if len(shared.queues) > 0 {
 		w.pools = append(w.pools, shared)
@@ -335,7 +335,7 @@ func (w *Worker) subscriptions() []Subscription {
 			}
 		}
 		s.Longest = max(s.Longest, 0)
-		out = append(out, s, Subscription{Queue: probationQueue(q.Name), Prefetch: w.byQueue[q.Name].slots, Longest: s.Longest})
+		out = append(out, s, Subscription{Queue: ProbationQueue(q.Name), Prefetch: w.byQueue[q.Name].slots, Longest: s.Longest})
 		if w.offersSlots(q.Name) {
 			out = append(out, w.slots.subscriptions(q.Name, s.Prefetch)...)
 		}

@@ -53,11 +53,15 @@ func (p *program) confirm(question string) bool {
 
 func (p *program) purge(ctx context.Context, t task.Transport, queues []string) error {
 	for _, queue := range queues {
-		n, err := t.Purge(ctx, queue)
-		if err != nil {
-			return fmt.Errorf("queue %q: %w", queue, err)
+		deleted := 0
+		for _, name := range []string{queue, task.ProbationQueue(queue)} {
+			n, err := t.Purge(ctx, name)
+			if err != nil {
+				return fmt.Errorf("queue %q: %w", name, err)
+			}
+			deleted += n
 		}
-		if _, err := fmt.Fprintf(p.stdout, "%s: %s deleted\n", queue, plural(n, "message")); err != nil {
+		if _, err := fmt.Fprintf(p.stdout, "%s: %s deleted\n", queue, plural(deleted, "message")); err != nil {
 			return err
 		}
 	}
