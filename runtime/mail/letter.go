@@ -94,7 +94,7 @@ func (s *summary) letter(now time.Time, interval time.Duration) *letter {
 		total += t.count
 	}
 	if total > s.lost {
-		p.printf("More tasks have failed than there are mails for: at most %d in %s.\n", maxMails, span(interval))
+		p.printf("More tasks have failed than there are mails for: at most %d in %s, and %d of one task.\n", maxMails, span(interval), maxTaskMails)
 	}
 	for i, t := range s.kinds {
 		if i == maxListed {

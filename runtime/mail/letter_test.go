@@ -191,7 +191,7 @@ func TestSummary(t *testing.T) {
 		t.Errorf("subject %q", got.subject)
 	}
 	for _, want := range []string{
-		"at most 30 in 5m.\n", "\n2 times shop.charge\n  no money\n  last id 17, 2026-07-01 12:00:00 +0000\n", "\nand 5 more errors\n",
+		"at most 30 in 5m, and 4 of one task.\n", "\n2 times shop.charge\n  no money\n  last id 17, 2026-07-01 12:00:00 +0000\n", "\nand 5 more errors\n",
 		"\n30 failures of errors that are too many", "\n4 failures in mails that could not be sent",
 	} {
 		if !strings.Contains(got.body, want) {

@@ -40,7 +40,7 @@ type Config struct {
 	// To are those who get them. An entry may list several, separated by commas.
 	To []string
 	// Interval is the time in which an error is mailed once, and in which no more than 30 mails
-	// are sent. 5 minutes by default.
+	// are sent, 4 of them about one task. 5 minutes by default.
 	Interval time.Duration
 	// Logger is told of mails that can't be sent. slog.Default() by default.
 	Logger *slog.Logger

@@ -61,13 +61,36 @@ func TestDifferentErrors(t *testing.T) {
 	})
 }
 
+// A task that fails in other words each time sends a mail a minute, and keeps nobody else's from being sent.
+func TestPoisonousTask(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		failures, mails := 0, 0
+		for range 3600 {
+			failures++
+			b.fail("a.poison", fmt.Sprint(failures), word(failures))
+			time.Sleep(time.Second)
+		}
+		got := b.office.take()
+		mails += len(got)
+		b.fail("another", "1", "no money")
+		if m := b.office.only(); !strings.Contains(m.subject, "another") {
+			t.Errorf("subject %q", m.subject)
+		}
+		time.Sleep(2 * defaultInterval)
+		got = append(got, b.office.take()...)
+		if n := told(t, got); mails > 60 || n != failures {
+			t.Errorf("%d mails in an hour; of %d failures they tell of %d", mails, failures, n)
+		}
+	})
+}
+
 // A deploy that breaks everything sends one mail more than there may be in an interval.
 func TestManyErrors(t *testing.T) {
 	for _, kinds := range []int{500, 5000} {
 		t.Run(fmt.Sprint(kinds), func(t *testing.T) {
 			inBubble(t, func(b *bubble) {
 				for n := range kinds {
-					b.fail("a.task", fmt.Sprint(n), word(n))
+					b.fail("a."+word(n), fmt.Sprint(n), word(n))
 				}
 				if n := len(b.office.take()); n != maxMails {
 					t.Errorf("%d mails", n)
@@ -94,7 +117,7 @@ func TestServerIsDownForAWhile(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		b.office.set(func(p *postOffice) { p.down = true })
 		for n := range 20 {
-			b.fail("a.task", fmt.Sprint(n), word(n))
+			b.fail("a."+word(n), fmt.Sprint(n), word(n))
 		}
 		time.Sleep(20 * time.Minute)
 		if n := b.office.attempts(); n < 20 || n > 60 {
@@ -116,7 +139,7 @@ func TestServerIsDownForLong(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		b.office.set(func(p *postOffice) { p.down = true })
 		for n := range 20 {
-			b.fail("a.task", fmt.Sprint(n), word(n))
+			b.fail("a."+word(n), fmt.Sprint(n), word(n))
 		}
 		time.Sleep(maxAge + 2*lastPause)
 		if n := b.log.count("is given up"); n != 20 {
@@ -168,7 +191,7 @@ func TestTooManyWait(t *testing.T) {
 		failures := 0
 		for range 9 {
 			for range maxMails {
-				b.fail("a.task", fmt.Sprint(failures), word(failures))
+				b.fail("a."+word(failures), fmt.Sprint(failures), word(failures))
 				failures++
 			}
 			time.Sleep(defaultInterval + time.Second)

@@ -10,6 +10,9 @@ import (
 const (
 	// maxMails bounds the mails of an interval; what is beyond them is in one more.
 	maxMails = 30
+	// maxTaskMails bounds those about one task: with the one more, a poisonous task that fails in ever other words sends a mail
+	// a minute by default, on average.
+	maxTaskMails = 4
 	// maxKinds bounds the errors that are told apart.
 	maxKinds = 1000
 )
@@ -23,9 +26,10 @@ type throttle struct {
 
 	// mails were sent in the interval that ends at end. owing says that there are failures without a mail, and
 	// none left for them: a summary follows at end.
-	mails int
-	end   time.Time
-	owing bool
+	mails  int
+	ofTask map[string]int // those of mails that are about one task
+	end    time.Time
+	owing  bool
 	// strays are failures beyond maxKinds; lost is the number of those whose mails were lost.
 	strays tally
 	lost   int
@@ -54,7 +58,7 @@ func (t *tally) add(f *failure) {
 }
 
 func newThrottle(interval time.Duration) *throttle {
-	return &throttle{interval: interval, kinds: map[string]*kind{}}
+	return &throttle{interval: interval, kinds: map[string]*kind{}, ofTask: map[string]int{}}
 }
 
 // admit says whether to mail the failure now. Otherwise it is counted.
@@ -72,7 +76,7 @@ func (t *throttle) admit(f *failure) bool {
 	}
 	k = &kind{until: f.at.Add(t.interval)}
 	t.kinds[f.key] = k
-	if t.spend(f.at) {
+	if t.spend(f.task, f.at) {
 		return true
 	}
 	k.add(f)
@@ -86,14 +90,15 @@ func (t *throttle) lose(l *letter, now time.Time) {
 	t.owe(now)
 }
 
-// spend takes one of the mails of the interval, if there is one left.
-func (t *throttle) spend(now time.Time) bool {
+// spend takes one of the mails of the interval, if there is one left for the task.
+func (t *throttle) spend(task string, now time.Time) bool {
 	t.begin(now)
-	if t.mails >= maxMails {
+	if t.mails >= maxMails || t.ofTask[task] >= maxTaskMails {
 		t.owing = true
 		return false
 	}
 	t.mails++
+	t.ofTask[task]++
 	return true
 }
 
@@ -105,8 +110,14 @@ func (t *throttle) owe(now time.Time) {
 // begin begins an interval if none runs. While a summary is owed none begins but after it.
 func (t *throttle) begin(now time.Time) {
 	if !t.owing && !now.Before(t.end) {
-		t.mails, t.end = 0, now.Add(t.interval)
+		t.renew(0, now)
 	}
+}
+
+// renew begins an interval in which some mails are sent already.
+func (t *throttle) renew(mails int, now time.Time) {
+	t.mails, t.end = mails, now.Add(t.interval)
+	clear(t.ofTask)
 }
 
 // due returns the digests that are due.
@@ -114,7 +125,8 @@ func (t *throttle) due(now time.Time) []*letter {
 	var out []*letter
 	if t.owing && !now.Before(t.end) {
 		out = append(out, t.summarize(now))
-		t.owing, t.mails, t.end = false, 1, now.Add(t.interval)
+		t.owing = false
+		t.renew(1, now)
 	}
 	for _, key := range slices.Sorted(maps.Keys(t.kinds)) {
 		k := t.kinds[key]
@@ -122,7 +134,7 @@ func (t *throttle) due(now time.Time) []*letter {
 		case k.until.After(now) || k.held:
 		case k.count == 0:
 			delete(t.kinds, key)
-		case t.spend(now):
+		case t.spend(k.last.task, now):
 			out = append(out, digest(k.tally, now, t.interval))
 			*k = kind{until: now.Add(t.interval)}
 		default:
