@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootID is the same for all processes of one run of a kernel, and never again.
-func bootID() string {
+// readBootID is the same for all processes of one run of a kernel, and never again.
+func readBootID() string {
 	id, err := unix.Sysctl("kern.bootsessionuuid")
 	if err != nil {
 		return ""

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootID is the same for all processes of one run of a kernel, in whatever
+// readBootID is the same for all processes of one run of a kernel, in whatever
 // container, and never again.
-func bootID() string {
+func readBootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""

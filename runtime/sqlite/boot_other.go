@@ -4,8 +4,8 @@ package sqlite
 
 import "time"
 
-// bootID can't tell here.
-func bootID() string { return "" }
+// readBootID can't tell here.
+func readBootID() string { return "" }
 
 // bootTime can't tell here.
 func bootTime() (time.Time, bool) { return time.Time{}, false }

@@ -18,6 +18,26 @@ type change interface {
 	apply(*tx) error
 }
 
+// sizeOf returns about how many bytes a change writes, if they can be many.
+func sizeOf(c change) int {
+	switch c := c.(type) {
+	case *insertion:
+		return len(c.props) + len(c.body)
+	case *storing:
+		return len(c.result.Body)
+	case *settlement:
+		size := 0
+		for _, m := range c.publish {
+			size += sizeOf(m)
+		}
+		if c.outcome.Result != nil {
+			size += len(c.outcome.Result.Body)
+		}
+		return size
+	}
+	return 0
+}
+
 // A settler is told when its change is committed, or refused for good. It runs
 // with the writer's mutex held.
 type settler interface {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -208,7 +209,7 @@ func isCorrupt(err error) bool {
 }
 
 func isReadOnly(err error) bool {
-	return errors.Is(err, sqlite3.READONLY) || errors.Is(err, sqlite3.PERM)
+	return errors.Is(err, sqlite3.READONLY) || errors.Is(err, sqlite3.PERM) || errors.Is(err, syscall.EROFS)
 }
 
 func isLocked(err error) bool {

@@ -29,7 +29,7 @@ type consumer struct {
 	ready    []*lease          // not yet handed to Deliver
 	untold   []func()          // what the goroutine calls before the next delivery
 	declared declared
-	begun    bool // it was declared once
+	begun    bool // it was ready once
 	warned   bool // of bindings that name another type than their exchange has
 	stopped  bool // no new leases
 	closed   bool // no settling any more
@@ -190,6 +190,15 @@ func (c *consumer) lose(cause error) {
 	}
 	if lost := c.config.Lost; lost != nil && !c.closed {
 		c.tell(func() { lost(ended, cause) })
+	}
+}
+
+// beginConsumers notes that nothing is in the way of the consumers. The caller holds w.mu.
+func (w *writer) beginConsumers() {
+	for _, c := range w.consumers {
+		if c.declared == isDeclared && w.elsewhere.Load() == nil {
+			c.begun = true
+		}
 	}
 }
 

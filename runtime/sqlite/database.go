@@ -23,6 +23,10 @@ const (
 	// diskReserve is how much of the disk stays free for settling; of a small
 	// disk it is a quarter.
 	diskReserve = 32 << 20
+	// logLimit is how long the write-ahead log gets before it is emptied into the file, and how much of it
+	// one transaction may take, unless a single message is larger; of a small disk it is a sixteenth.
+	// Emptying it can take as much room again: a longer log could fill the disk so that it never is.
+	logLimit = 4 << 20
 )
 
 // A database is the open files: the database itself with a connection to write
@@ -31,6 +35,7 @@ type database struct {
 	path     string
 	identity os.FileInfo // of path, when it was opened
 	log      os.FileInfo // of the write-ahead log beside it; nil: unknown
+	logLimit int         // in bytes
 
 	writeLock *fileLock
 	writer    *conn // for whoever holds writeLock
@@ -50,7 +55,10 @@ func openDatabase(ctx context.Context, loc location) (_ *database, err error) {
 	if err := prepareFolder(loc); err != nil {
 		return nil, err
 	}
-	db := &database{path: loc.path}
+	db := &database{path: loc.path, logLimit: logLimit}
+	if _, total, err := diskSpace(filepath.Dir(loc.path)); err == nil {
+		db.logLimit = int(min(logLimit, total/16))
+	}
 	if db.writeLock, err = openLock(db.lockPath("write.lock")); err != nil {
 		return nil, err
 	}
@@ -131,7 +139,10 @@ func existing(folder string) string {
 	}
 }
 
-func locksFolder(path string) string { return path + "-locks" }
+// locksSuffix is what the folder of a database's lock files ends in. Tests have another.
+var locksSuffix = "-locks"
+
+func locksFolder(path string) string { return path + locksSuffix }
 
 // lockPath returns where a lock file is.
 func (db *database) lockPath(elem ...string) string {
@@ -148,7 +159,12 @@ func (db *database) openWriter(sync syncMode) (err error) {
 	if err := checkDamage(db.writer, db.path); err != nil {
 		return err
 	}
+	page, err := db.writer.pragma("page_size")
+	if err != nil {
+		return err
+	}
 	return db.writer.script(`
+		PRAGMA wal_autocheckpoint=` + strconv.FormatInt(max(int64(db.logLimit)/page, 1), 10) + `;
 		PRAGMA synchronous=` + string(sync) + `;
 		PRAGMA cache_size=-8000;
 		PRAGMA temp_store=MEMORY;
@@ -221,16 +237,16 @@ func (db *database) setLogAside() {
 
 // lacksSpace says whether so little of the disk is left that no message may
 // come in any more, so that the workers can still take messages out: that
-// needs room for the write-ahead log.
-func (db *database) lacksSpace() bool {
+// needs room for the write-ahead log. scarce says that it will soon be so.
+func (db *database) lacksSpace() (lacks, scarce bool) {
 	free, total, err := diskSpace(filepath.Dir(db.path))
 	reserve := min(diskReserve, total/4)
 	if err != nil || free >= reserve {
-		return false
+		return false, err == nil && free < 4*reserve
 	}
 	// What was taken out leaves room in the file, which counts as well while
 	// there is some left for the log.
-	return free < reserve/2 || free+db.unused() < reserve
+	return free < reserve/2 || free+db.unused() < reserve, true
 }
 
 // unused returns how many bytes of the file hold nothing.

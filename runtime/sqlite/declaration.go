@@ -77,7 +77,8 @@ func (d *declaration) settled(w *writer, err error) {
 		d.mismatches.Log(c.config.Logger.With("worker", c.config.Worker))
 		c.warned = true
 	}
-	c.declared, c.begun = isDeclared, true
+	c.declared = isDeclared
+	w.beginConsumers()
 	w.wakeUp()
 }
 

@@ -53,6 +53,9 @@ func (p *presence) lookElsewhere(ctx context.Context, db *database, known map[in
 		}
 	}
 	if !suspects && w.elsewhere.Swap(nil) != nil {
+		w.mu.Lock()
+		w.beginConsumers()
+		w.mu.Unlock()
 		w.wakeUp()
 	}
 	return nil

@@ -1,6 +1,24 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Tidy runs the housekeeping now, instead of every half minute.
 func (t *Transport) Tidy(ctx context.Context) { t.tidy(ctx) }
+
+// OpenAt is Open with another wall clock.
+func OpenAt(ctx context.Context, url string, now func() time.Time) (*Transport, error) {
+	return openAt(ctx, url, now)
+}
+
+// AddMigration makes this process one of a newer program.
+func AddMigration(script string) { migrations = append(migrations, script) }
+
+// MoveElsewhere makes this process one of another machine: its kernel is another, and its
+// file locks are not those of the processes here.
+func MoveElsewhere(boot string) {
+	bootID = func() string { return boot }
+	locksSuffix = "-locks-of-" + boot
+}

@@ -1,14 +1,21 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/taskgen/taskgen/runtime/sqlite"
 	"github.com/taskgen/taskgen/runtime/task"
@@ -85,6 +92,9 @@ func TestDamageWhileItRunsIsAnError(t *testing.T) {
 	t.Parallel()
 	url := filled(t, 300)
 	transport := open(t, url)
+	var log safeBuffer
+	w := consumeLogged(t, transport, &log, "empty")
+	await(t, "the consumer is ready", w.Ready)
 	// What another process writes makes the transport forget the pages it has read.
 	if err := connect(t, url).Exec(`INSERT INTO queue (name) VALUES ('other')`); err != nil {
 		t.Fatal(err)
@@ -106,6 +116,12 @@ func TestDamageWhileItRunsIsAnError(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), path(url)) {
 			t.Errorf("got %v", err)
 		}
+	}
+	if w.Ready() {
+		t.Error("the consumer says it is ready")
+	}
+	if !strings.Contains(log.String(), "damaged") || !strings.Contains(log.String(), path(url)) {
+		t.Errorf("the log says nothing of it: %s", log.String())
 	}
 }
 
@@ -241,4 +257,152 @@ func TestAWorkerThatIsTakenForDead(t *testing.T) {
 	}
 	publish(t, other, message("q"))
 	w1.next()
+}
+
+// TestADamagedLog damages the write-ahead log that a killed process leaves.
+// SQLite would take it for one that ends there.
+func TestADamagedLog(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		t.Skip("NOT TESTED: damage to the log isn't found there")
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"nothing": func(b []byte) []byte { return b },
+		"zeros in the middle": func(b []byte) []byte {
+			const header, frame = 32, 24 + 4096 // much of a page may be zeros anyway, but not of a frame's beginning
+			clear(b[header+len(b)/2/frame*frame:][:1024])
+			return b
+		},
+		"zeros over the header": func(b []byte) []byte {
+			clear(b[:1024])
+			return b
+		},
+		"cut off": func(b []byte) []byte { return b[:len(b)/2] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, folder := newURL(t), t.TempDir()
+			sender := start(t, "send", url, folder)
+			await(t, "some messages are accepted", func() bool { return len(readLedgers(t, folder, "accepted")) > 50 })
+			sender.kill()
+			log := path(url) + "-wal"
+			data, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = damage(data)
+			if err := os.WriteFile(log, data, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if name == "nothing" {
+				if err := open(t, url).Publish(within(t), message("q")); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			expectRefusal(t, url, "damaged", log)
+			if after, err := os.ReadFile(log); err != nil || !bytes.Equal(data, after) {
+				t.Errorf("the log was changed; %v", err)
+			}
+		})
+	}
+}
+
+// A safeBuffer takes a log.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// consumeLogged is consume with a log.
+func consumeLogged(t *testing.T, from *sqlite.Transport, log io.Writer, queue string) *worker {
+	t.Helper()
+	w := &worker{t: t, deliveries: make(chan *task.Delivery, 10_000)}
+	var err error
+	w.Consumer, err = from.Consume(task.ConsumeConfig{
+		Worker: "worker@test", Subscriptions: []task.Subscription{{Queue: queue, Prefetch: 10}},
+		Deliver: func(d *task.Delivery) { w.deliveries <- d }, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return w
+}
+
+// strangerRole runs a script on the database, as a shell would, and keeps what it has locked until it is killed.
+func strangerRole(args []string) error {
+	c, err := sqlite3.Open(args[0])
+	if err != nil {
+		return err
+	}
+	if err := c.Exec(args[1]); err != nil {
+		return err
+	}
+	fmt.Println("locked")
+	select {}
+}
+
+// TestAnotherProgramThatLocksTheDatabase has one that lets nobody write, and one that lets nobody read either.
+func TestAnotherProgramThatLocksTheDatabase(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{
+		"BEGIN EXCLUSIVE": `PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE; INSERT INTO queue (name) VALUES ('x')`,
+		"locking mode":    `PRAGMA busy_timeout = 5000; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; INSERT INTO queue (name) VALUES ('x')`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := newURL(t)
+			transport := open(t, url)
+			if name == "locking mode" { // only who has the file alone gets that
+				if err := transport.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stranger := start(t, "stranger", path(url), script)
+			stranger.line()
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			begin := time.Now()
+			m := message("q")
+			other, err := sqlite.Open(ctx, url)
+			if err == nil {
+				defer other.Close()
+				err = other.Publish(ctx, m)
+				if !errors.Is(err, task.ErrBlocked) && !errors.Is(err, task.ErrUnconfirmed) {
+					t.Errorf("not blocked: %v", err)
+				}
+			}
+			if took := time.Since(begin); err == nil || took > 1500*time.Millisecond+busy ||
+				!strings.Contains(err.Error(), "another process keeps") || !strings.Contains(err.Error(), path(url)) {
+				t.Errorf("after %s: %v", took, err)
+			}
+			opened := make(chan error, 1)
+			go func() {
+				waiting, err := sqlite.Open(within(t), url)
+				if err == nil {
+					err = waiting.Publish(within(t), message("q"))
+					_ = waiting.Close()
+				}
+				opened <- err
+			}()
+			time.Sleep(700 * time.Millisecond) // past one try
+			stranger.kill()
+			if err := <-opened; err != nil {
+				t.Errorf("the lock is gone, but: %v", err)
+			}
+		})
+	}
 }

@@ -42,7 +42,11 @@ func sharedFilesystem(folder string) (string, error) {
 	if err := unix.Statfs(folder, &fs); err != nil {
 		return "", err
 	}
-	return sharedFilesystems[int64(uint32(fs.Type))], nil // the type of Type differs by architecture
+	return sharedName(&fs), nil
+}
+
+func sharedName(fs *unix.Statfs_t) string {
+	return sharedFilesystems[int64(uint32(fs.Type))] // the type of Type differs by architecture
 }
 
 // mountedAlone says whether the file at path is a mount of its own: then another

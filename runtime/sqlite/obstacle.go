@@ -34,8 +34,10 @@ func (w *writer) explainBlocked(err error) error {
 	path := w.location.path
 	db := w.db.Load()
 	switch {
-	case isFull(err) && db != nil && db.lacksSpace():
-		return fmt.Errorf("the disk of %s is full: %w", path, err)
+	case isFull(err) && db != nil:
+		if lacks, _ := db.lacksSpace(); lacks {
+			return fmt.Errorf("the disk of %s is full: %w", path, err)
+		}
 	case isLocked(err):
 		return fmt.Errorf("another process keeps %s locked: %w", path, err)
 	}
@@ -82,12 +84,16 @@ func (w *writer) failAll(batch []*pending, err error) {
 
 // checkSpace finds out, now and then, whether messages may come in.
 func (w *writer) checkSpace() {
-	if time.Since(w.measured) < spaceInterval {
+	db := w.db.Load()
+	if db == nil {
+		w.full = false
+		return
+	}
+	if !w.scarce && time.Since(w.measured) < spaceInterval {
 		return
 	}
 	w.measured = time.Now()
-	db := w.db.Load()
-	if w.full = db != nil && db.lacksSpace(); w.full {
+	if w.full, w.scarce = db.lacksSpace(); w.full {
 		w.hinder(fmt.Errorf("the disk of %s is full", db.path))
 	}
 }

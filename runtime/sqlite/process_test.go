@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -35,13 +36,17 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(args []string) error{
-	"join":   joinRole,
-	"send":   sendRole,
-	"work":   workRole,
-	"hold":   holdRole,
-	"own":    ownRole,
-	"echo":   echoRole,
-	"locker": lockerRole,
+	"open":      openRole,
+	"join":      joinRole,
+	"send":      sendRole,
+	"work":      workRole,
+	"hold":      holdRole,
+	"own":       ownRole,
+	"echo":      echoRole,
+	"locker":    lockerRole,
+	"stranger":  strangerRole,
+	"elsewhere": elsewhereRole,
+	"persist":   persistRole,
 }
 
 // A process is the test binary in one of its roles.
@@ -95,6 +100,8 @@ func (p *process) finish() {
 // line waits for the process to print a line.
 func (p *process) line() string {
 	p.t.Helper()
+	hung := time.AfterFunc(limit, func() { _ = p.Process.Kill() })
+	defer hung.Stop()
 	if !p.lines.Scan() {
 		p.t.Fatalf("%v ended: %s", p.Args, p.out)
 	}
@@ -358,4 +365,48 @@ func echoRole(args []string) error {
 	}
 	fmt.Println("ready")
 	select {}
+}
+
+// persistence is how long each call of persistRole may take.
+const persistence = 300 * time.Millisecond
+
+// persistRole publishes until it is killed, whatever the answers are, and notes them.
+func persistRole(args []string) error {
+	transport, err := sqlite.Open(context.Background(), args[0])
+	if err != nil {
+		return err
+	}
+	var notes [3]*ledger
+	for i, kind := range []string{"accepted", "blocked", "unconfirmed"} {
+		if notes[i], err = newLedger(args[1], kind); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error)
+	for range 4 {
+		go func() {
+			for {
+				m := message("q")
+				m.Body = make([]byte, 2<<10)
+				ctx, cancel := context.WithTimeout(context.Background(), persistence)
+				begin := time.Now()
+				err := transport.Publish(ctx, m)
+				cancel()
+				switch {
+				case time.Since(begin) > persistence+busy:
+					failed <- fmt.Errorf("a call took %s: %w", time.Since(begin), err)
+				case err == nil:
+					notes[0].note(m.ID)
+				case errors.Is(err, task.ErrUnconfirmed):
+					notes[2].note(m.ID)
+				case errors.Is(err, task.ErrBlocked), errors.Is(err, context.DeadlineExceeded):
+					notes[1].note(m.ID)
+				default:
+					failed <- err
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+	}
+	return <-failed
 }

@@ -44,7 +44,14 @@ var _ task.Transport = (*Transport)(nil)
 //
 // It is an error if the database is damaged, is another program's, was written
 // by a newer version, can't be written, or lies on a network file system. Then
-// nothing was changed.
+// nothing was changed. While other processes keep it locked Open waits, until ctx
+// ends or for 30 seconds.
+//
+// A message for later is due at a time of the machine's wall clock. Whoever sets the clock moves it as any
+// other appointment: it comes when the clock says so, never before, and at most a second later,
+// however far the clock has jumped. So do a countdown and the time between two attempts, which are times of the clock
+// once they are sent, and so does the end of a result's time. Nothing else goes by the wall clock: a
+// task that runs belongs to its process as long as that lives, whatever the time is.
 func Open(ctx context.Context, url string) (*Transport, error) {
 	return openAt(ctx, url, time.Now)
 }

@@ -40,7 +40,7 @@ func checkLog(path string) error {
 	if again := readLogIndex(path + "-shm"); again == nil || *again != *index {
 		return nil
 	}
-	return &damageError{"its write-ahead log " + file.Name() + " lacks what was committed"}
+	return &damageError{"its write-ahead log " + file.Name() + " lacks what was committed; without " + path + "-shm it is taken as it is"}
 }
 
 // A logIndex is the header of the index: what the log must hold.
@@ -102,9 +102,14 @@ func (x *logIndex) read(log io.Reader) (sum walChecksum, err error) {
 		return sum, err
 	}
 	const magic = 0x377f0682 // and one more for checksums in the other byte order
-	var order binary.ByteOrder = binary.LittleEndian
-	if binary.BigEndian.Uint32(header[:]) == magic+1 {
+	var order binary.ByteOrder
+	switch binary.BigEndian.Uint32(header[:]) {
+	case magic:
+		order = binary.LittleEndian
+	case magic + 1:
 		order = binary.BigEndian
+	default:
+		return sum, errShortLog
 	}
 	sum.add(order, header[:24])
 	if sum != readChecksum(binary.BigEndian, header[24:]) {

@@ -27,7 +27,7 @@ const (
 	// is tried again.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = time.Second
-	// spaceInterval is how often the free space of the disk is looked up.
+	// spaceInterval is how often the free space of the disk is looked up while there is much.
 	spaceInterval = 50 * time.Millisecond
 )
 
@@ -70,6 +70,7 @@ type writer struct {
 	backoff  time.Duration // before a blocked transaction is tried again
 	retryAt  time.Time
 	full     bool // the disk, when it was measured
+	scarce   bool // room on it
 	measured time.Time
 	ruin     *ruin // nil: no damage was found
 }
@@ -183,7 +184,7 @@ func (w *writer) turn() bool {
 	// The changes are taken once the lock is: until then their callers may
 	// still leave, and know that nothing was written.
 	db, err := w.acquire()
-	batch := w.take()
+	batch := w.take(db)
 	if err == nil {
 		err = w.process(db, batch)
 		w.release(db)
@@ -209,8 +210,13 @@ func (w *writer) hasChanges() bool {
 	return slices.ContainsFunc(w.queue, w.mayEnter)
 }
 
-// take moves the changes of the next transaction out of the queue.
-func (w *writer) take() []*pending {
+// take moves the changes of the next transaction out of the queue. db is nil if
+// it can't be written.
+func (w *writer) take(db *database) []*pending {
+	room := logLimit
+	if db != nil {
+		room = db.logLimit
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(w.queue), maxBatch)
@@ -221,12 +227,13 @@ func (w *writer) take() []*pending {
 	var kept []*pending
 	for _, p := range w.queue[:n] {
 		switch {
-		case len(batch) == maxBatch || !w.mayEnter(p):
+		case len(batch) == maxBatch || room <= 0 || !w.mayEnter(p):
 			if p.state.Load() == waiting {
 				kept = append(kept, p)
 			}
 		case p.enter():
 			batch = append(batch, p)
+			room -= sizeOf(p.change)
 		}
 	}
 	clear(w.queue[:n])
