@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo test check fuzz bench clean
+.PHONY: demo test check fuzz faults bench clean
 
 # Generates, starts a worker and a client over the embedded broker, and shows what happens. Needs Go only.
 demo:
@@ -18,6 +18,10 @@ check:
 DURATION = 60s
 fuzz:
 	scripts/fuzz.sh $(DURATION)
+
+# Every fault at full length, an hour or so, and the table in docs/reliability.md.
+faults:
+	TASKGEN_FAULTS=long TASKGEN_TEST_AMQP=$$(scripts/rabbitmq.sh start) go test -count=1 -timeout 3h ./test/faults
 
 # Every benchmark, against a RabbitMQ of its own.
 bench:

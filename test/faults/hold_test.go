@@ -3,8 +3,11 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -66,19 +69,52 @@ func consumerTimeout(t *testing.T, n *node) {
 	w.atMost("started twice", w.row.startedTwice, 0)
 }
 
-// The process that waits for the results is gone.
-func TestResultsGone(t *testing.T) {
+// The process that waits for the results is gone, and its queue with it: nobody misses them.
+func TestResultsUnwanted(t *testing.T) {
 	alongside(t)
-	w := newWorld(t, "nobody takes the results any more", sharedBroker(t))
+	w := newWorld(t, "the sender is gone, and nobody takes its results", sharedBroker(t))
 	client := w.clientAt(w.url)
 	s := w.send(sending{tasks: 100, client: client})
 	s.wait()
 	s.allAccepted()
 	w.check(client.Close()) // its reply queue goes with it
-	worker := w.worker()
+	w.worker()
 	w.finish()
 	w.atMost("started twice", w.row.startedTwice, 0)
-	if !worker.says("the result of a task is lost") {
-		t.Error("the log does not tell of it")
+}
+
+// The broker takes no results: the queue that they go to is full. The tasks are done all the same.
+func TestResultsRefused(t *testing.T) {
+	alongside(t)
+	w := newWorld(t, "the broker refuses the results", sharedBroker(t))
+	admin, full := w.admin(), w.queue+"-full"
+	w.check(admin.Confirm(false))
+	_, err := admin.QueueDeclare(full, true, false, false, false, amqp.Table{"x-max-length": 0, "x-overflow": "reject-publish"})
+	w.check(err)
+	defer func() { _, _ = admin.QueueDelete(full, false, false, false) }()
+	const tasks = 20
+	w.sendMany(tasks, nil)
+	for range tasks {
+		d, found, err := admin.Get(w.queue, true)
+		w.check(err)
+		if !found {
+			t.Fatal("a task is missing")
+		}
+		sent, err := admin.PublishWithDeferredConfirm("", w.queue, true, false, amqp.Publishing{
+			Headers: d.Headers, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, DeliveryMode: amqp.Persistent,
+			CorrelationId: d.CorrelationId, ReplyTo: full, MessageId: d.MessageId, Body: d.Body,
+		})
+		w.check(err)
+		if taken, err := sent.WaitContext(w.ctx); err != nil || !taken {
+			t.Fatalf("a task can't be changed: %v, %v", taken, err)
+		}
 	}
+	begin := time.Now()
+	worker := w.worker()
+	w.await("the loss of each result is logged", func() bool {
+		return strings.Count(worker.log(), "the result of a task is lost") == tasks
+	})
+	w.remark("given up after %s", seconds(time.Since(begin)))
+	w.finish()
+	w.atMost("started twice", w.row.startedTwice, 0)
 }
