@@ -23,6 +23,11 @@ func Check(t testing.TB, f func()) {
 	if worker := flag.Lookup("test.fuzzworker"); worker != nil && worker.Value.String() == "true" {
 		limit *= 3
 	}
+	check(t, limit, f)
+}
+
+func check(t testing.TB, limit time.Duration, f func()) {
+	t.Helper()
 	memory, start := allocated(), processorTime()
 	f()
 	if took := processorTime() - start; took > limit {
