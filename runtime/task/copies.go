@@ -94,6 +94,7 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 	if r.recognisable() {
 		if outcome, ok := c.kept[r.messageKey]; ok {
 			c.forget(r.messageKey)
+			c.settled.add(r.messageKey) // for further copies; see keepAgain
 			return ended, outcome
 		}
 		if c.settled.has(r.messageKey) {
@@ -184,6 +185,16 @@ func (c *copies) leave(r *request) *Delivery {
 	return r.delivery
 }
 
+// replaced takes note that another message has taken the place of the request's: if that comes again, since its ack
+// was lost, it has had its end.
+func (c *copies) replaced(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.delivery.MessageID != "" {
+		c.settled.add(r.messageKey)
+	}
+}
+
 // end takes note that the request was settled by d. If another delivery has come in that moment it is returned.
 func (c *copies) end(r *request, d *Delivery) *Delivery {
 	c.mu.Lock()
@@ -209,12 +220,25 @@ func (c *copies) keep(r *request, d *Delivery, o Outcome) bool {
 	if d.MessageID == "" {
 		return true
 	}
+	c.store(r.messageKey, o)
+	return true
+}
+
+// keepAgain keeps the outcome of a message that has ended and could not be settled this time either.
+func (c *copies) keepAgain(r *request, o Outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.recognisable() {
+		c.store(r.messageKey, o)
+	}
+}
+
+func (c *copies) store(key copyKey, o Outcome) {
 	if len(c.kept) >= maxKept {
 		c.forget(c.keptOrder[0])
 	}
-	c.kept[r.messageKey] = o
-	c.keptOrder = append(c.keptOrder, r.messageKey)
-	return true
+	c.kept[key] = o
+	c.keptOrder = append(c.keptOrder, key)
 }
 
 func (c *copies) forget(key copyKey) {

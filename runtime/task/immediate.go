@@ -215,7 +215,7 @@ func (w *Worker) offersSlots(queue string) bool {
 // loss if it gets lost: the sender is told that there is no worker.
 func (w *Worker) asked(d *Delivery, queue string) {
 	r, rejected := readRequest(d)
-	go w.settleCopy(r, Outcome{})
+	go w.settleCopy(r, surplus, Outcome{})
 	if rejected == nil && r.name == slotTask {
 		w.byQueue[queue].put(&request{delivery: d, message: d.Message, id: r.id, question: &question{queue: queue, expires: r.expires}})
 	}

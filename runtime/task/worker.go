@@ -374,7 +374,7 @@ func (w *Worker) deliver(d *Delivery) {
 		return
 	case surplus, ended:
 		w.logger.Info("a second copy of a task is not run", "task", r.name, "id", r.id, "queue", d.Message.Queue)
-		go w.settleCopy(r, outcome)
+		go w.settleCopy(r, what, outcome)
 		return
 	}
 	r.suspect = r.suspect && !w.copies.neverStarted(r)
@@ -436,7 +436,7 @@ func (w *Worker) count(r *request) {
 	}
 	go func() {
 		defer w.held.done()
-		if !w.release(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}) {
+		if !w.settle(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}) {
 			w.probation.unsent(r)
 		}
 	}()
@@ -583,15 +583,25 @@ func (w *Worker) endCopies(r *request, d *Delivery) {
 func (w *Worker) release(r *request, outcome Outcome) bool {
 	d := w.copies.leave(r)
 	err := w.trySettle(d, outcome)
-	if err != nil && !isGone(err) {
+	switch {
+	case err == nil && !outcome.Requeue:
+		w.copies.replaced(r)
+	case err != nil && !isGone(err):
 		w.refused(r, d, err)
 	}
 	return err == nil
 }
 
 // settleCopy ends a delivery whose request has ended, or goes on with another delivery.
-func (w *Worker) settleCopy(r *request, outcome Outcome) {
-	if err := w.trySettle(r.delivery, outcome); err != nil && !isGone(err) {
+func (w *Worker) settleCopy(r *request, what meeting, outcome Outcome) {
+	err := w.trySettle(r.delivery, outcome)
+	if err == nil {
+		return
+	}
+	if what == ended {
+		w.copies.keepAgain(r, outcome)
+	}
+	if !isGone(err) {
 		w.refused(r, r.delivery, err)
 	}
 }
