@@ -101,7 +101,7 @@ func TestContentHeaderAtTheLimit(t *testing.T) {
 // Frames larger than any buffer, and many small ones, arrive as they were sent.
 func TestFrameReaderPassesBodies(t *testing.T) {
 	t.Parallel()
-	const messages = 40
+	const messages = 30
 	for _, piece := range []int{1000, readBuffer - 1, readBuffer + 1, 1 << 20} {
 		l := newLink(t, true)
 		sent := make(chan string, messages)
