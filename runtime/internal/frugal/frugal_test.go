@@ -17,26 +17,27 @@ func (c *complaints) Errorf(string, ...any) { c.n++ }
 var sink []byte
 
 func TestCheck(t *testing.T) {
-	const limit = 50 * time.Millisecond
+	const short, ample = 50 * time.Millisecond, time.Minute
 	for name, test := range map[string]struct {
-		f    func()
-		want int
+		limit time.Duration
+		f     func()
+		want  int
 	}{
-		"nothing": {func() {}, 0},
-		"little":  {func() { sink = make([]byte, 1<<20) }, 0},
-		"much memory": {func() {
+		"nothing": {ample, func() {}, 0},
+		"little":  {ample, func() { sink = make([]byte, 1<<20) }, 0},
+		"much memory": {ample, func() {
 			for range 70 {
 				sink = make([]byte, 1<<20)
 			}
 		}, 1},
-		"much time": {func() {
-			for start := processorTime(); processorTime()-start < 2*limit; {
+		"much time": {short, func() {
+			for start := processorTime(); processorTime()-start < 2*short; {
 				continue
 			}
 		}, 1},
 	} {
 		c := &complaints{TB: t}
-		check(c, limit, test.f)
+		check(c, test.limit, test.f)
 		if c.n != test.want {
 			t.Errorf("%s: %d complaints, want %d", name, c.n, test.want)
 		}
