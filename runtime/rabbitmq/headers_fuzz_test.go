@@ -113,8 +113,10 @@ func (f *fields) table(depth int) amqp.Table {
 func FuzzHeaders(f *testing.F) {
 	for kind := range byte(20) {
 		for i := range names {
-			f.Add(append([]byte{1, byte(2 * i), kind}, bytes.Repeat([]byte{3}, 20)...), "", "", false)
-			f.Add(append([]byte{1, byte(2 * i), kind}, bytes.Repeat([]byte{0xff}, 20)...), "q", "01234567-0123-0123-0123-0123456789ab-1", true)
+			filling := []byte{3, 0xff}[(i+int(kind))%2] // all of both would keep a minute of fuzzing busy
+			if i%2 == int(kind)/2%2 {
+				f.Add(append([]byte{1, byte(2 * i), kind}, bytes.Repeat([]byte{filling}, 20)...), "q", "01234567-0123-0123-0123-0123456789ab-1", i%4 == 0)
+			}
 		}
 	}
 	f.Add(bytes.Repeat([]byte{1, 0, 16}, 150), "", "", false)
