@@ -69,7 +69,7 @@ var touchy = map[string]struct {
 	"panic with error":   {func() (string, error) { panic(errors.New("as an error")) }, "as an error"},
 	"panic with rudest":  {func() (string, error) { panic(&ownError{text: func() string { panic("no") }}) }, "panic"},
 	"panic with much":    {func() (string, error) { panic(strings.Repeat("x", 20<<20)) }, "panic: xxx"},
-	"panic in map":       {func() (string, error) { var m map[int]int; m[1] = 1; return "", nil }, "nil map"},
+	"panic in map":       {func() (string, error) { return "", write(nil) }, "nil map"},
 	"end goroutine":      {func() (string, error) { runtime.Goexit(); return "", nil }, "has ended its goroutine"},
 	"rude error":         {func() (string, error) { return "", &ownError{text: func() string { panic("no") }} }, "whose Error method panics"},
 	"long error":         {func() (string, error) { return "", errors.New(strings.Repeat("x", 20<<20)) }, "xxx"},
@@ -86,6 +86,11 @@ var touchy = map[string]struct {
 	"result that panics": {func() (string, error) { return "panic while written", nil }, "can't be encoded"},
 	"panic while read":   {nil, "the decoder panicked (string)"},
 	"rude hooks":         {func() (string, error) { return "", errors.New("to the hooks") }, "to the hooks"},
+}
+
+func write(m map[int]int) error {
+	m[1] = 1
+	return nil
 }
 
 func make2000() (errs []error) {

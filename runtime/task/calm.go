@@ -32,10 +32,10 @@ func (h calmHandler) WithGroup(name string) slog.Handler {
 	return h.with(func() slog.Handler { return h.Handler.WithGroup(name) })
 }
 
-func (h calmHandler) with(make func() slog.Handler) slog.Handler {
+func (h calmHandler) with(derive func() slog.Handler) slog.Handler {
 	derived := h
 	_ = guard(func() error {
-		derived = calmHandler{make()}
+		derived = calmHandler{derive()}
 		return nil
 	})
 	return derived

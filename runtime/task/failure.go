@@ -125,10 +125,10 @@ func traceback(err error) (text string) {
 		}
 	}
 	var chain strings.Builder
+	if errors.Unwrap(err) == nil {
+		return ""
+	}
 	for cause := err; cause != nil && chain.Len() < maxTraceback; cause = errors.Unwrap(cause) {
-		if cause == err && errors.Unwrap(cause) == nil {
-			return ""
-		}
 		fmt.Fprintf(&chain, "%T: %s\n", cause, safeText(cause))
 	}
 	return strings.TrimSuffix(chain.String(), "\n")
@@ -187,7 +187,7 @@ func wrapped(err error, left int) int {
 		return left
 	}
 	_ = err.Error()
-	switch x := err.(type) {
+	switch x := err.(type) { //nolint:errorlint // one error after the other
 	case interface{ Unwrap() error }:
 		return wrapped(x.Unwrap(), left-1)
 	case interface{ Unwrap() []error }:

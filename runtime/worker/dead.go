@@ -107,8 +107,13 @@ func deadListing(infos []deadInfo) string {
 // firstLine is what fits into a list.
 func firstLine(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
-	if runes := []rune(text); len(runes) > 100 {
-		return string(runes[:99]) + "…"
+	return beginning(text, 100)
+}
+
+// beginning is text, or as much of it as so many characters hold.
+func beginning(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
 	}
 	return text
 }
@@ -166,7 +171,7 @@ func showDead(d *task.DeadMessage) string {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		lines.add("header "+name, fmt.Sprint(m.Headers[name]))
+		lines.add("header "+name, beginning(fmt.Sprint(m.Headers[name]), 1000))
 	}
 	text := lines.String()
 	if d.Stack != "" {

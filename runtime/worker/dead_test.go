@@ -67,3 +67,29 @@ func TestDead(t *testing.T) {
 		}
 	})
 }
+
+// Nothing in a parked message looks like another one, or like another of its properties.
+func TestDeadInjection(t *testing.T) {
+	t.Parallel()
+	const forged = "x\nreason  forged\r\x1b[31m\u2028\t"
+	d := &task.DeadMessage{
+		DeadLetter: task.DeadLetter{Reason: forged, Error: forged, Worker: forged},
+		Message: &task.Message{
+			ID: forged, Task: forged, Queue: "q", ContentType: forged, ContentEncoding: forged,
+			Headers: map[string]any{forged: forged, "long": strings.Repeat("x", 100_000)},
+		},
+	}
+	shown := printable(showDead(d))
+	listed := printable(deadListing([]deadInfo{{ID: forged, Task: forged, Queue: "q", Reason: forged, Error: forged}}))
+	for what, text := range map[string]string{"show": shown, "list": listed} {
+		if strings.Contains(text, "\nreason  forged") || printable(text) != text || len(text) > 5000 {
+			t.Errorf("%s: %.5000q", what, text)
+		}
+	}
+	if n := strings.Count(shown, "\n"); n != 11 {
+		t.Errorf("%d lines:\n%s", n, shown)
+	}
+	if n := strings.Count(listed, "\n"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, listed)
+	}
+}

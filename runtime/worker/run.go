@@ -26,6 +26,7 @@ type runFlags struct {
 	bindings    []string
 	accept      []string
 	maxBody     int
+	maxResult   int
 	started     bool
 	resultTTL   time.Duration
 	drain       time.Duration
@@ -56,6 +57,7 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 	flags.StringArrayVar(&f.bindings, "bind", nil, "`QUEUE=EXCHANGE/KEY` has messages of the exchange with that key come\nto the queue; can be repeated. EXCHANGE:TYPE/KEY says what type the\nexchange has: direct (the default), topic, fanout (without /KEY), or\nheaders, where KEY is the name of a task. In the names, write = as\n%3D, : as %3A, / as %2F; % as %25 everywhere")
 	flags.StringArrayVar(&f.accept, "accept", nil, "run messages of these `SERIALIZERS` only, such as msgpack,json\n(default these two and what the tasks use)")
 	flags.IntVar(&f.maxBody, "max-body", task.DefaultMaxBody, "park messages whose bodies have more than that many `BYTES`")
+	flags.IntVar(&f.maxResult, "max-result", task.DefaultMaxResult, "fail tasks whose results have more than that many `BYTES`")
 	flags.BoolVar(&f.started, "track-started", false, "store the state STARTED when a task begins to run")
 	flags.DurationVar(&f.resultTTL, "result-ttl", defaultResultTTL, "how long the embedded broker keeps results; 0 is for ever")
 	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
@@ -85,10 +87,12 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, misuse("-max-stuck %d: want at least 1, or 0 for the default", f.maxStuck)
 	case f.maxBody < 1:
 		return config, misuse("-max-body %d: want at least 1", f.maxBody)
+	case f.maxResult < 1:
+		return config, misuse("-max-result %d: want at least 1", f.maxResult)
 	}
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
-	config.MaxBody, config.TrackStarted, config.ResultTTL = f.maxBody, f.started, f.resultTTL
+	config.MaxBody, config.MaxResult, config.TrackStarted, config.ResultTTL = f.maxBody, f.maxResult, f.started, f.resultTTL
 	config.WaitForLogin, config.MaxStuck = f.waitLogin, f.maxStuck
 	if f.resultTTL == 0 {
 		config.ResultTTL = forever

@@ -3,7 +3,7 @@ package worker
 import "strings"
 
 // table writes rows of cells in columns. Nothing is at the end of a line that is not
-// in a cell.
+// in a cell, and no cell looks like two rows, whatever is in it.
 type table struct {
 	indent string
 	rows   [][]string
@@ -11,7 +11,14 @@ type table struct {
 
 func newTable(indent string) *table { return &table{indent: indent} }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+func (t *table) add(cells ...string) {
+	for i := range cells {
+		cells[i] = oneLine.Replace(cells[i])
+	}
+	t.rows = append(t.rows, cells)
+}
+
+var oneLine = strings.NewReplacer("\n", `\n`, "\t", `\t`)
 
 func (t *table) String() string {
 	var widths []int
