@@ -403,7 +403,7 @@ func TestLoginRefused(t *testing.T) {
 }
 
 // transportsToLose is how many lose both their connections at a time.
-const transportsToLose = 60
+const transportsToLose = 100
 
 // heap is what is in use of it.
 func heap() uint64 {
