@@ -22,3 +22,6 @@ func MoveElsewhere(boot string) {
 	bootID = func() string { return boot }
 	locksSuffix = "-locks-of-" + boot
 }
+
+// Poll looks for what other programs have written now, instead of every second.
+func (t *Transport) Poll() { t.presence.poll(-1) }

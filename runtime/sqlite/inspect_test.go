@@ -8,7 +8,10 @@ import (
 )
 
 // path returns the database file of a test's URL.
-func path(url string) string { return strings.TrimPrefix(url, "sqlite:") }
+func path(url string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(url, "sqlite:"), "?")
+	return name
+}
 
 // connect opens the database as a stranger would, such as the sqlite3 shell.
 func connect(t testing.TB, url string) *sqlite3.Conn {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ type process struct {
 	t     testing.TB
 	stdin io.Closer
 	lines *bufio.Scanner
-	out   *bytes.Buffer // stderr
+	out   *safeBuffer // stderr
 }
 
 func start(t testing.TB, role string, args ...string) *process {
@@ -68,7 +69,7 @@ func start(t testing.TB, role string, args ...string) *process {
 
 // prepare is start, but for the start.
 func prepare(t testing.TB, role string, args ...string) *process {
-	p := &process{Cmd: exec.Command(os.Args[0], args...), role: role, t: t, out: &bytes.Buffer{}}
+	p := &process{Cmd: exec.Command(os.Args[0], args...), role: role, t: t, out: &safeBuffer{}}
 	p.Env = append(os.Environ(), roleVariable+"="+role)
 	p.Stderr = p.out
 	return p
@@ -88,13 +89,6 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(p.kill)
-}
-
-// finish asks the process to end, and waits.
-func (p *process) finish() {
-	p.t.Helper()
-	_ = p.stdin.Close()
-	p.end()
 }
 
 // line waits for the process to print a line.
@@ -126,10 +120,7 @@ func (p *process) end() {
 	}
 }
 
-// waitForFinish returns when the test calls finish.
-func waitForFinish() { _, _ = io.Copy(io.Discard, os.Stdin) }
-
-// joinRole publishes messages and takes part in the work until it is told to end.
+// joinRole publishes messages and takes part in the work until its standard input ends.
 func joinRole(args []string) error {
 	transport, err := sqlite.Open(context.Background(), args[0])
 	if err != nil {
@@ -157,7 +148,7 @@ func joinRole(args []string) error {
 	fmt.Println("sent")
 	finish := make(chan struct{})
 	go func() {
-		waitForFinish()
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(finish)
 	}()
 	select {
@@ -306,7 +297,7 @@ func work(consumer task.Consumer, d *task.Delivery, started, completed, settled 
 		return consumer.Settle(context.Background(), d, task.Outcome{Publish: []*task.Message{&next}})
 	}
 	started.note(id)
-	time.Sleep(rand.N(4 * time.Millisecond))
+	time.Sleep(rand.N(20 * time.Millisecond))
 	completed.note(id)
 	result := &task.Result{ID: id, State: task.Success, Body: []byte(`{}`)}
 	if err := consumer.Settle(context.Background(), d, task.Outcome{Result: result}); err != nil {
@@ -409,4 +400,22 @@ func persistRole(args []string) error {
 		}()
 	}
 	return <-failed
+}
+
+// A safeBuffer takes what others write.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

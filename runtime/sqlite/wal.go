@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -25,22 +26,15 @@ func checkLog(path string) error {
 	if index == nil {
 		return nil
 	}
-	file, err := os.Open(path + "-wal")
-	if err != nil {
-		return nil //nolint:nilerr // none, or SQLite says what is wrong
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || info.Size() == 0 {
-		return nil //nolint:nilerr // as above
-	}
-	if index.describes(file) {
+	log := path + "-wal"
+	if index.describes(log) {
 		return nil
 	}
 	// Unless a stranger is writing just now.
 	if again := readLogIndex(path + "-shm"); again == nil || *again != *index {
 		return nil
 	}
-	return &damageError{"its write-ahead log " + file.Name() + " lacks what was committed; without " + path + "-shm it is taken as it is"}
+	return &damageError{"its write-ahead log " + log + " lacks what was committed; without " + path + "-shm it is taken as it is"}
 }
 
 // A logIndex is the header of the index: what the log must hold.
@@ -63,9 +57,10 @@ func readLogIndex(path string) *logIndex {
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
 	var b [2 * indexHeaderSize]byte
-	if _, err := io.ReadFull(file, b[:]); err != nil {
+	_, err = io.ReadFull(file, b[:])
+	_ = file.Close()
+	if err != nil {
 		return nil
 	}
 	header, order := b[:indexHeaderSize], binary.NativeEndian
@@ -87,11 +82,17 @@ var errShortLog = errors.New("the log has ended")
 
 // describes says whether the log holds all that the index knows of, or is not
 // the index's log.
-func (x *logIndex) describes(log io.Reader) bool {
-	if x.frames == 0 {
+func (x *logIndex) describes(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 || x.frames == 0 {
 		return true
 	}
-	sum, err := x.read(log)
+	log, err := os.Open(path)
+	if err != nil {
+		return true // SQLite says what is wrong
+	}
+	sum, err := x.read(bufio.NewReader(log))
+	_ = log.Close()
 	return err == nil && sum == x.checksum
 }
 
