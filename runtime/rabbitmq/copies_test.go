@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,7 @@ func TestOrphanIsCancelled(t *testing.T) {
 	proxy.up()
 	select {
 	case cause := <-first:
-		if cause != task.ErrConnectionLost {
+		if !errors.Is(cause, task.ErrConnectionLost) {
 			t.Errorf("the task was cancelled because of %v", cause)
 		}
 	case <-w.ctx.Done():

@@ -31,7 +31,7 @@ func testSuspects(t *testing.T, w *world) {
 	}
 	w.abandon(w.queue, len(calls))
 	var runs, told atomic.Int64
-	w.work(task.WorkerConfig{}, handle{echo, func(ctx context.Context, a *Args) (string, error) {
+	w.work(task.WorkerConfig{}, handle{echo, func(ctx context.Context, _ *Args) (string, error) {
 		runs.Add(1)
 		if info := task.InfoFrom(ctx); info.Delivery.Redelivered && info.Delivery.Queue == w.queue {
 			told.Add(1)
