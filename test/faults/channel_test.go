@@ -63,7 +63,7 @@ func TestDeleted(t *testing.T) {
 				t.Errorf("task %d, accepted between %s and %s after the deletion, is lost", c.task, c.begin.Sub(over), c.end.Sub(over))
 			}
 			if gone > 0 {
-				w.remark("%d lay in the queue", gone)
+				w.remarkf("%d lay in the queue", gone)
 			}
 			w.finishBut(gone)
 			if fault.routed {
@@ -101,7 +101,7 @@ func TestUnroutable(t *testing.T) {
 			t.Errorf("task %d: %v", c.task, c.err)
 		}
 	}
-	w.remark("%d of %s unroutable looked accepted", looked, number(total/2))
+	w.remarkf("%d of %s unroutable looked accepted", looked, number(total/2))
 	w.atMost("unroutable calls that looked accepted", looked, 0)
 	w.finish()
 	w.atMost("unroutable tasks that ran", w.ledger.tally().rejectedAndRun, 0)

@@ -44,7 +44,7 @@ func fatalTask(t *testing.T, p place, workers int) {
 	if w.row.lost == 1 && len(dead) == 1 {
 		w.row.lost = 0 // it is in the dead letters
 	}
-	w.remark("set aside after %d starts; %d of %d others in %s", w.ledger.starts(bad), good, good, seconds(took))
+	w.remarkf("set aside after %d starts; %d of %d others in %s", w.ledger.starts(bad), good, good, seconds(took))
 	w.atMost("starts of the bad one", w.ledger.starts(bad), 6)
 	w.within(30*time.Second, "all of it", took)
 }

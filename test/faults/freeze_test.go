@@ -34,7 +34,7 @@ func TestFreeze(t *testing.T) {
 		})
 	}
 	w.within(3*heartbeat, "taking over", w.row.workerBack)
-	w.remark("taken over after %s", seconds(w.row.workerBack))
+	w.remarkf("taken over after %s", seconds(w.row.workerBack))
 	time.Sleep(time.Until(frozen.Add(freeze)))
 	first.signal(syscall.SIGCONT)
 	thawed := time.Now()

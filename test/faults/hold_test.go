@@ -42,7 +42,7 @@ func memoryAlarm(t *testing.T, n *node) {
 		t.Error("the worker has ended")
 	}
 	w.finish()
-	w.remark("%d of the rejected ran", w.ledger.tally().rejectedAndRun)
+	w.remarkf("%d of the rejected ran", w.ledger.tally().rejectedAndRun)
 }
 
 // consumerTimeout: tasks take longer than the broker lets a message be unsettled. They run once all the same.
@@ -65,7 +65,7 @@ func consumerTimeout(t *testing.T, n *node) {
 	w.finish()
 	starts := 0
 	w.ledger.each(func(_ int, events []event) { starts += count(events)[started] })
-	w.remark("%d starts of 3", starts)
+	w.remarkf("%d starts of 3", starts)
 	w.atMost("started twice", w.row.startedTwice, 0)
 }
 
@@ -114,7 +114,7 @@ func TestResultsRefused(t *testing.T) {
 	w.await("the loss of each result is logged", func() bool {
 		return strings.Count(worker.log(), "the result of a task is lost") == tasks
 	})
-	w.remark("given up after %s", seconds(time.Since(begin)))
+	w.remarkf("given up after %s", seconds(time.Since(begin)))
 	w.finish()
 	w.atMost("started twice", w.row.startedTwice, 0)
 }

@@ -51,7 +51,7 @@ func (w *world) state(late []time.Duration) {
 		w.Fatal("nothing has run")
 	}
 	p50, p99 := late[len(late)/2], late[len(late)*99/100]
-	w.remark("late by %s (p50), %s (p99)", seconds(p50), seconds(p99))
+	w.remarkf("late by %s (p50), %s (p99)", seconds(p50), seconds(p99))
 	if late[0] < 0 {
 		w.Errorf("a task was started %s before its time", -late[0])
 	}
@@ -93,7 +93,7 @@ func retriesUnderRestarts(t *testing.T, p *party) {
 	w.finish()
 	starts := 0
 	w.ledger.each(func(_ int, events []event) { starts += count(events)[started] })
-	w.remark("%s runs for %s", number(starts), number(3*w.row.accepted))
+	w.remarkf("%s runs for %s", number(starts), number(3*w.row.accepted))
 	w.row.startedTwice = 0 // each is started three times
 }
 
@@ -115,7 +115,7 @@ func waitingTasks(t *testing.T, n *node) {
 	if time.Since(begin) > wait {
 		t.Fatal("the tasks are due already")
 	}
-	w.remark("memory of the worker %d MB before, %d MB with them", before>>20, after>>20)
+	w.remarkf("memory of the worker %d MB before, %d MB with them", before>>20, after>>20)
 	w.atMost("megabytes more", (after-before)>>20, 8)
 	w.finish()
 }

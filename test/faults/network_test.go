@@ -92,7 +92,7 @@ func TestNetwork(t *testing.T) {
 			// What a call was not told of may have been queued; nothing else runs twice.
 			w.atMost("started twice", w.row.startedTwice, 0)
 			if n := w.ledger.tally().rejectedAndRun; n > 0 {
-				w.remark("%d of the rejected ran", n)
+				w.remarkf("%d of the rejected ran", n)
 			}
 		})
 	}
@@ -129,7 +129,7 @@ func TestBatchOverLatency(t *testing.T) {
 	perSecond := float64(tasks) / took.Seconds()
 	// The window of messages without a confirm, once a round trip.
 	const window = 1000
-	w.remark("%.0f tasks a second", perSecond)
+	w.remarkf("%.0f tasks a second", perSecond)
 	w.row.longestCall = took
 	if least := window / roundTrip.Seconds() / 2; perSecond < least && leeway == 0 {
 		t.Errorf("%.0f tasks a second, want %.0f", perSecond, least)
@@ -204,7 +204,7 @@ func TestLoginRefused(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	tries := x.accepted()
-	w.remark("the worker ended after %s with %d tries", seconds(took), tries)
+	w.remarkf("the worker ended after %s with %d tries", seconds(took), tries)
 	w.atMost("tries", tries, 1+int(took.Seconds()))
 }
 
@@ -235,7 +235,7 @@ func TestConnectionLosses(t *testing.T) {
 	before, memory := rest()
 	lose(losses)
 	after, grown := rest()
-	w.remark("goroutines %d → %d, memory %d → %d MB", before, after, memory>>20, grown>>20)
+	w.remarkf("goroutines %d → %d, memory %d → %d MB", before, after, memory>>20, grown>>20)
 	w.atMost("goroutines more", after-before, 5)
 	w.atMost("megabytes more", (grown-memory)>>20, pick(32, 16)) // the race detector's own included in the short form
 	churn.signal(syscall.SIGTERM)

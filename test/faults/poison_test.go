@@ -85,7 +85,7 @@ func TestPoison(t *testing.T) {
 		w.check(os.WriteFile(gate, nil, 0o600))
 		w.finish()
 		w.atMost("started twice, neighbours among them", w.row.startedTwice, 0)
-		w.remark("%d kinds, 0 exits, %d starts of %d neighbours, idle %.1f %% of a processor and %.0f bytes of log a second", kinds, neighbours, neighbours, cpu*100, log)
+		w.remarkf("%d kinds, 0 exits, %d starts of %d neighbours, idle %.1f %% of a processor and %.0f bytes of log a second", kinds, neighbours, neighbours, cpu*100, log)
 		t.Logf("| kind | outcome | worker exits | neighbours restarted | good after | memory |\n| --- | --- | --- | --- | --- | --- |\n%s", &table)
 	})
 }

@@ -198,7 +198,6 @@ type supervisor struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	mu      sync.Mutex
-	starts  int
 }
 
 // supervise starts a worker, and another one at once whenever it ends, until the world ends.
@@ -208,7 +207,6 @@ func (w *world) supervise(args ...string) *supervisor {
 		for {
 			p := w.worker(args...)
 			s.mu.Lock()
-			s.starts++
 			s.mu.Unlock()
 			select {
 			case <-p.ended:
@@ -224,13 +222,6 @@ func (w *world) supervise(args ...string) *supervisor {
 	})
 	w.supervisors = append(w.supervisors, s)
 	return s
-}
-
-// count is how many workers there have been.
-func (s *supervisor) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.starts
 }
 
 // end has the supervisor start nothing more. Its last worker goes on.

@@ -77,7 +77,7 @@ func TestStopPastDrain(t *testing.T) {
 		}
 		// The drain, what cancelled tasks get to return, and what the connections take to close.
 		w.within(1*time.Second+3*time.Second+2*time.Second, "the end", first.at.Sub(told))
-		w.remark("ended after %s", seconds(first.at.Sub(told)))
+		w.remarkf("ended after %s", seconds(first.at.Sub(told)))
 		w.worker("-c", "4")
 		w.finish()
 		w.atMost("started twice", w.row.startedTwice, heedful+1)

@@ -224,7 +224,7 @@ func (w *world) awaitAgain(s *sent, over time.Time) {
 func (w *world) exchange() string { return w.queue + "-exchange" }
 
 // remark adds to the row's remark.
-func (w *world) remark(format string, args ...any) {
+func (w *world) remarkf(format string, args ...any) {
 	if w.row.remark != "" {
 		w.row.remark += ", "
 	}
