@@ -206,8 +206,6 @@ func (w *world) supervise(args ...string) *supervisor {
 	s.stopped.Go(func() {
 		for {
 			p := w.worker(args...)
-			s.mu.Lock()
-			s.mu.Unlock()
 			select {
 			case <-p.ended:
 			case <-s.stop:
