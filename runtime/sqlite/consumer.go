@@ -47,7 +47,17 @@ type subscription struct {
 	id     int64 // of the queue, 0: not declared yet
 	taken  int   // leased and not settled
 	hungry bool  // the queue may have messages
+	rumour bool  // others said so, and may have taken them
 }
+
+// hear notes that others may have left messages in the queue. The caller holds the writer's mutex.
+func (s *subscription) hear() {
+	s.rumour = s.rumour || !s.hungry
+	s.hungry = true
+}
+
+// know notes whether the queue may have messages. The caller holds the writer's mutex.
+func (s *subscription) know(hungry bool) { s.hungry, s.rumour = hungry, false }
 
 // Consume implements [task.Transport].
 func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
@@ -187,6 +197,7 @@ func (c *consumer) lose(cause error) {
 	}
 	for _, s := range c.subs {
 		s.id, s.taken = 0, 0
+		s.know(false)
 	}
 	if lost := c.config.Lost; lost != nil && !c.closed {
 		c.tell(func() { lost(ended, cause) })

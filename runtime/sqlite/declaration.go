@@ -71,7 +71,8 @@ func (d *declaration) settled(w *writer, err error) {
 		return
 	}
 	for i, s := range c.subs {
-		s.id, s.hungry = d.ids[i], true
+		s.id = d.ids[i]
+		s.know(true)
 	}
 	if len(d.mismatches) > 0 && !c.warned {
 		d.mismatches.Log(c.config.Logger.With("worker", c.config.Worker))

@@ -93,66 +93,76 @@ func (w *writer) wantsLease() bool {
 
 const sqlIsReady = `SELECT EXISTS (SELECT 1 FROM msg WHERE state = 0 AND queue = ?)`
 
-// seesWork looks for messages to lease without the write lock, since of all the processes that
-// a message wakes only one gets it. What is heard meanwhile isn't missed: what is looked
-// for is taken as not there before the look.
+// seesWork looks whether there are messages to lease without the write lock if that is no more than a rumour, since
+// of all the processes that a message wakes only one gets it. What is heard meanwhile isn't
+// missed: what is looked for is taken as not there before the look.
 func (w *writer) seesWork() bool {
 	db := w.db.Load()
 	if db == nil {
 		return true
 	}
 	now := w.now().UnixMilli()
-	hungry, due := w.calm(now)
-	found, next := map[*subscription]bool{}, int64(farFuture)
+	rumours, due, sure := w.calm(now)
+	if sure {
+		return true
+	}
+	var next int64
 	err := db.read(func(c *conn) error {
-		for s, queue := range hungry {
+		for s, queue := range rumours {
 			ready, err := c.number(sqlIsReady, queue)
 			if err != nil {
 				return err
 			}
-			found[s] = ready > 0
+			if ready == 0 {
+				delete(rumours, s)
+			}
 		}
 		if !due {
 			return nil
 		}
-		at, err := c.number(sqlNextDue)
-		if at != 0 {
-			next = at
+		var err error
+		if next, err = c.number(sqlNextDue); next == 0 {
+			next = farFuture
 		}
 		return err
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	works := err != nil || next <= now
-	for s := range hungry {
-		if err != nil || found[s] {
-			s.hungry, works = true, true
-		}
+	for s := range rumours { // those that are true, or all if nobody knows
+		s.know(true)
 	}
 	if err != nil {
 		w.dueAt = 0
+		return true
 	}
 	w.hearDue(next)
-	return works
+	return len(rumours) > 0 || due && next <= now
 }
 
-// calm takes it that there is nothing to lease, and returns who thought so and
-// whether a delayed message may be due.
-func (w *writer) calm(now int64) (hungry map[*subscription]int64, due bool) {
+// calm ends the rumours that there is something to lease, and returns whose they were, with their queues, and
+// whether a delayed message may be due. It does nothing if there is more than rumours.
+func (w *writer) calm(now int64) (rumours map[*subscription]int64, due, sure bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	hungry = map[*subscription]int64{}
+	rumours = map[*subscription]int64{}
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
-			if s.id != 0 && s.hungry && s.taken < s.Prefetch && !c.stopped {
-				hungry[s], s.hungry = s.id, false
+			switch {
+			case c.stopped || s.id == 0 || !s.hungry || s.taken >= s.Prefetch:
+			case !s.rumour:
+				return nil, false, true
+			default:
+				rumours[s] = s.id
 			}
 		}
+	}
+	for s := range rumours {
+		s.know(false)
 	}
 	if due = w.dueAt <= now; due {
 		w.dueAt = farFuture
 	}
-	return hungry, due
+	return rumours, due, false
 }
 
 // takeLeases promotes the delayed messages that are due, then leases for the
@@ -289,12 +299,12 @@ func (w *writer) handOut(t *tx, leases []*lease) {
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
 			if t.ready[s.id] {
-				s.hungry = true
+				s.know(true)
 			}
 		}
 	}
 	for _, s := range t.drained {
-		s.hungry = false
+		s.know(false)
 	}
 	for _, l := range leases {
 		l.delivery.Tag, l.delivery.Session = w.number(), l.sub.consumer.session
@@ -314,7 +324,7 @@ func (w *writer) heard(r ring) {
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
 			if slices.Contains(r.queues, s.id) {
-				s.hungry = true
+				s.hear()
 			}
 		}
 	}
@@ -335,7 +345,7 @@ func (w *writer) hearAll() {
 	w.dueAt = 0
 	for _, c := range w.consumers {
 		for _, s := range c.subs {
-			s.hungry = true
+			s.hear()
 		}
 	}
 	for _, same := range w.waiters {
