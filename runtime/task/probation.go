@@ -32,6 +32,9 @@ const (
 	// countTimeout is how long a turn is kept for a suspect that was sent to be started; it may have gone to
 	// another worker.
 	countTimeout = 2 * time.Second
+	// probationPrefetch is how many messages of the queue of suspects are held, for each slot. Those that wait for their
+	// turn, after several workers have ended, must leave room for those that are sent there to be started.
+	probationPrefetch = 10
 	// trusted is how many suspects must have proved harmless until the rest, if they have not been started
 	// before, run as others do: it was no crash, or not theirs.
 	trusted = 100
@@ -166,24 +169,30 @@ func (p *probation) unsent(r *request) {
 	p.end(r.turn, false)
 }
 
-// running takes note that a suspect has begun to run.
-func (p *probation) running(t *turn) {
+// running takes note that a request has begun to run, if it is a suspect.
+func (p *probation) running(r *request) {
+	if r.turn == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wait := proof
-	if t.lonely {
+	if r.turn.lonely {
 		wait = longProof
 	}
-	t.timer = time.AfterFunc(wait, func() { p.done(t, true) })
+	r.turn.timer = time.AfterFunc(wait, func() { p.done(r, true) })
 }
 
-// done ends a turn. harmless says that the suspect has run, or runs for long.
-func (p *probation) done(t *turn, harmless bool) {
+// done ends the turn of a request, if it is a suspect. harmless says that it has run, or runs for long.
+func (p *probation) done(r *request, harmless bool) {
+	if r.turn == nil {
+		return
+	}
 	p.mu.Lock()
-	p.end(t, harmless)
+	p.end(r.turn, harmless)
 }
 
-// end is done for who holds p.mu, and does not any more.
+// end ends a turn. The caller holds p.mu, and does not any more.
 func (p *probation) end(t *turn, harmless bool) {
 	if t.over {
 		p.mu.Unlock()

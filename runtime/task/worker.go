@@ -335,7 +335,7 @@ func (w *Worker) subscriptions() []Subscription {
 			}
 		}
 		s.Longest = max(s.Longest, 0)
-		out = append(out, s, Subscription{Queue: ProbationQueue(q.Name), Prefetch: w.byQueue[q.Name].slots, Longest: s.Longest})
+		out = append(out, s, Subscription{Queue: ProbationQueue(q.Name), Prefetch: probationPrefetch * w.byQueue[q.Name].slots, Longest: s.Longest})
 		if w.offersSlots(q.Name) {
 			out = append(out, w.slots.subscriptions(q.Name, s.Prefetch)...)
 		}
@@ -476,17 +476,14 @@ func (w *Worker) postpone(r *request, t time.Time) {
 
 // run runs a request in a slot. What follows from it needs no slot.
 func (w *Worker) run(ctx context.Context, r *request) {
-	harmless := false
-	if r.turn != nil {
-		defer func() { w.probation.done(r.turn, harmless) }()
-	}
 	if !w.held.take(r) {
+		w.probation.done(r, false)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if !w.copies.begin(r, cancel) {
-		w.held.done()
+		w.drop(r)
 		return
 	}
 	if outcome, expired := w.executor.expired(r); expired {
@@ -496,23 +493,32 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	}
 	early := r.entry.spec.AckEarly
 	if early && !w.settleEarly(r) {
-		w.held.done()
+		w.drop(r)
 		return
 	}
-	if r.turn != nil {
-		w.probation.running(r.turn)
-	}
+	w.probation.running(r)
 	start := time.Now()
 	w.executor.execute(ctx, r, func(outcome Outcome) {
-		harmless = true
 		r.overhead = time.Since(start) - r.took
+		if r.turn != nil { // until it is settled, the end of the process would be taken for its doing
+			w.conclude(r, outcome, early)
+			return
+		}
 		go w.conclude(r, outcome, early)
 	})
+}
+
+// drop lets go of a request that was taken and does not run.
+func (w *Worker) drop(r *request) {
+	w.probation.done(r, false)
+	w.held.done()
 }
 
 // conclude carries an outcome out and counts the request as done.
 func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.held.done()
+	// Not before the outcome is with the broker: the next suspect may end the process at once.
+	defer w.probation.done(r, true)
 	w.statistics.settles()
 	defer w.statistics.count(r)
 	if outcome.Requeue {
