@@ -35,9 +35,6 @@ const (
 	// probationPrefetch is how many messages of the queue of suspects are held, for each slot. Those that wait for their
 	// turn, after several workers have ended, must leave room for those that are sent there to be started.
 	probationPrefetch = 10
-	// trusted is how many suspects must have proved harmless until the rest, if they have not been started
-	// before, run as others do: it was no crash, or not theirs.
-	trusted = 100
 	// maxAttempts is how often a message may be delivered without being settled. RabbitMQ deletes it after 20
 	// times by default; before that it is sent anew.
 	maxAttempts = 10
@@ -79,15 +76,7 @@ func newProbation(slots int, count, start func(*request)) *probation {
 
 // wants says whether the request must wait for its turn.
 func (p *probation) wants(r *request) bool {
-	if r.starts > 0 {
-		return true
-	}
-	if !r.suspect || r.entry.spec.AckEarly {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proved < trusted
+	return r.starts > 0 || r.suspect && !r.entry.spec.AckEarly
 }
 
 // isCounted says whether the request may start as it is: the message says which of its starts this is.

@@ -13,23 +13,36 @@ import (
 func TestFatalTask(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		t.Run(fmt.Sprint(workers), func(t *testing.T) {
-			t.Run("quorum", func(t *testing.T) { alongside(t); fatalTask(t, sharedBroker(t), workers) })
-			t.Run("classic", func(t *testing.T) { alongside(t); fatalTask(t, classic(sharedBroker(t)), workers) })
-			t.Run("sqlite", func(t *testing.T) { alongside(t); fatalTask(t, embedded(t), workers) })
+			short := fatal{workers: workers, good: 500, bad: 20, take: 10 * time.Millisecond}
+			t.Run("quorum", func(t *testing.T) { alongside(t); short.run(t, sharedBroker(t)) })
+			t.Run("classic", func(t *testing.T) { alongside(t); short.run(t, classic(sharedBroker(t))) })
+			t.Run("sqlite", func(t *testing.T) { alongside(t); short.run(t, embedded(t)) })
 		})
 	}
+	// They run when it is started, again and again, and have no part in what happens.
+	t.Run("long", func(t *testing.T) {
+		long := fatal{workers: 1, good: 4, bad: 2, take: pick(1500*time.Millisecond, 3*time.Second)}
+		t.Run("quorum", func(t *testing.T) { alongside(t); long.run(t, sharedBroker(t)) })
+		t.Run("sqlite", func(t *testing.T) { alongside(t); long.run(t, embedded(t)) })
+	})
 }
 
-func fatalTask(t *testing.T, p place, workers int) {
-	w := newWorld(t, fmt.Sprintf("a task that ends its process; workers: %d", workers), p)
-	const good, bad = 500, 20
+// fatal is one task that ends its process among good ones.
+type fatal struct {
+	workers, good, bad int
+	take               time.Duration
+}
+
+func (f fatal) run(t *testing.T, p place) {
+	w := newWorld(t, fmt.Sprintf("a task that ends its process; workers: %d, others take %s", f.workers, f.take), p)
+	good, bad := f.good, f.bad
 	w.sendMany(good+1, func(j *job) {
-		if j.Take = 10 * time.Millisecond; j.Number == bad {
+		if j.Take = f.take; j.Number == bad {
 			j.Do = exit
 		}
 	})
 	begin := time.Now()
-	for range workers {
+	for range f.workers {
 		w.supervise()
 	}
 	w.await("all good ones have run, the bad one is set aside", func() bool {
@@ -46,7 +59,7 @@ func fatalTask(t *testing.T, p place, workers int) {
 	}
 	w.remarkf("set aside after %d starts; %d of %d others in %s", w.ledger.starts(bad), good, good, seconds(took))
 	w.atMost("starts of the bad one", w.ledger.starts(bad), 6)
-	w.within(30*time.Second, "all of it", took)
+	w.within(30*time.Second+6*time.Duration(good)*f.take, "all of it", took)
 }
 
 // dead are the reasons of the dead letters.
