@@ -99,7 +99,7 @@ func retriesUnderRestarts(t *testing.T, p *party) {
 
 // A million waiting tasks cost a worker nothing: here are fewer.
 func waitingTasks(t *testing.T, n *node) {
-	waiting := pick(1000, 100_000)
+	waiting := pick(200, 100_000)
 	w := newWorld(t, fmt.Sprintf("%s tasks wait for their time", number(waiting)), n.place)
 	worker := w.worker()
 	w.ready(worker)
@@ -108,7 +108,7 @@ func waitingTasks(t *testing.T, n *node) {
 	before := worker.memory()
 	// So far ahead that all are still there when the memory is looked at.
 	begin := time.Now()
-	wait := pick(20*time.Second, 10*time.Minute)
+	wait := pick(12*time.Second, 10*time.Minute)
 	w.sendMany(waiting, nil, task.In(wait))
 	time.Sleep(time.Second)
 	after := worker.memory()

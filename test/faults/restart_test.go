@@ -23,9 +23,11 @@ func TestBrokerRestart(t *testing.T) {
 		retriesUnderRestarts,
 	}
 	defer func() {
-		t.Run("waiting tasks", func(t *testing.T) { waitingTasks(t, n) })
+		t.Run("rest", func(t *testing.T) {
+			t.Run("waiting tasks", func(t *testing.T) { alongside(t); waitingTasks(t, n) })
+			t.Run("consumer timeout", func(t *testing.T) { alongside(t); consumerTimeout(t, n) })
+		})
 		t.Run("memory alarm", func(t *testing.T) { memoryAlarm(t, n) })
-		t.Run("consumer timeout", func(t *testing.T) { consumerTimeout(t, n) })
 	}()
 	if long {
 		for i, scenario := range scenarios {
