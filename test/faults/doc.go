@@ -22,7 +22,7 @@
 // What there is:
 //
 //   - brokers: sharedBroker is the node of the tests, which must not be hurt; embedded is a SQLite database of the
-//     scenario's own; ownNode a RabbitMQ node to be hurt, with ctl, stop, kill, start and outage. classic(b) has the
+//     scenario's own; ownNode a RabbitMQ node to be hurt, with ctl, kill, start and outage, which a party of scenarios can share. classic(b) has the
 //     queues of a world be classic ones. via puts a proxy in front, with hole, cut, down and up, latency and bandwidth.
 //   - a world: queue is its own, and deleted at the end. worker starts a worker, supervise one that is
 //     started again whenever it ends, client opens a client in this process, admin an AMQP channel past taskgen.
