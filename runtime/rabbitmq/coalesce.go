@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ type coalescer struct {
 	spare   []byte
 	closed  bool
 	err     error // of the goroutine that writes; sticks
+	// accepted and written count bytes; moved says that written or err has changed.
+	accepted, written uint64
+	moved             sync.Cond
 }
 
 const (
@@ -33,6 +37,7 @@ const (
 
 func newCoalescer(conn net.Conn) *coalescer {
 	c := &coalescer{Conn: conn, wake: make(chan struct{}, 1)}
+	c.moved.L = &c.mu
 	go c.write()
 	return c
 }
@@ -52,8 +57,23 @@ func (c *coalescer) Write(p []byte) (int, error) {
 		last++
 	}
 	c.pending[last] = append(c.pending[last], p...)
+	c.accepted += uint64(len(p))
 	c.signal()
 	return len(p), nil
+}
+
+// flush waits until all that was written before has left the process, the connection breaks, or ctx ends.
+func (c *coalescer) flush(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.moved.Broadcast()
+	})()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for all := c.accepted; c.written < all && c.err == nil && ctx.Err() == nil; {
+		c.moved.Wait()
+	}
 }
 
 // Close returns at once. What is in the buffer gets a last chance, then the
@@ -103,10 +123,12 @@ func (c *coalescer) write() {
 func (c *coalescer) recycle(chunk []byte, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.moved.Broadcast()
 	if err != nil {
 		c.err, c.pending = err, nil
 		return false
 	}
+	c.written += uint64(len(chunk))
 	if cap(chunk) <= 2*chunkSize {
 		c.spare = chunk
 	}

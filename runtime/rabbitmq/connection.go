@@ -75,7 +75,7 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 		return nil, err
 	}
 	frames.limit.Store(int64(conn.Config.FrameSize))
-	return newConnection(conn, raw), nil
+	return newConnection(conn, raw, socket), nil
 }
 
 // connectPatience bounds the wait for an address to answer at all. Where a network swallows everything, another try
@@ -161,13 +161,14 @@ func (r *refusals) refused(err error) bool {
 type connection struct {
 	*amqp.Connection
 	socket net.Conn
+	writes *coalescer
 	since  time.Time
 	done   chan struct{} // closed at the end
 	cause  error         // valid once done is closed
 }
 
-func newConnection(conn *amqp.Connection, socket net.Conn) *connection {
-	c := &connection{Connection: conn, socket: socket, since: time.Now(), done: make(chan struct{})}
+func newConnection(conn *amqp.Connection, socket net.Conn, writes *coalescer) *connection {
+	c := &connection{Connection: conn, socket: socket, writes: writes, since: time.Now(), done: make(chan struct{})}
 	closes := conn.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		c.cause = amqp.ErrClosed

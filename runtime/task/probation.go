@@ -66,8 +66,12 @@ func suspectOf(r *request) suspect { return suspect{r.message.Queue, r.id} }
 type turn struct {
 	lonely  bool
 	claimed bool // by the suspect that has come back
-	over    bool
-	timer   *time.Timer
+	// replaced says that the message that came before is gone from the broker; back is the suspect
+	// that waits for that.
+	replaced bool
+	back     *request
+	over     bool
+	timer    *time.Timer
 }
 
 func newProbation(slots int, count, start func(*request)) *probation {
@@ -97,8 +101,13 @@ func (p *probation) put(r *request) {
 		delete(p.counted, suspectOf(r))
 		t.timer.Stop()
 		t.claimed, r.turn = true, t
+		if t.replaced {
+			p.mu.Unlock()
+			p.start(r)
+			return
+		}
+		t.back = r
 		p.mu.Unlock()
-		p.start(r)
 		return
 	}
 	p.line = append(p.line, r)
@@ -143,6 +152,21 @@ func (p *probation) sends(r *request) {
 	defer p.mu.Unlock()
 	r.turn.timer = time.AfterFunc(countTimeout, func() { p.unsent(r) })
 	p.counted[suspectOf(r)] = r.turn
+}
+
+// sent starts a suspect that has come back, now that there is only one message of it: two would be started twice
+// as often. ok says that it was surely sent.
+func (p *probation) sent(r *request, ok bool) {
+	p.mu.Lock()
+	r.turn.replaced = true
+	back := r.turn.back
+	p.mu.Unlock()
+	switch {
+	case back != nil:
+		p.start(back)
+	case !ok:
+		p.unsent(r)
+	}
 }
 
 // unsent ends the turn of a suspect that has not come back.

@@ -436,9 +436,7 @@ func (w *Worker) count(r *request) {
 	}
 	go func() {
 		defer w.held.done()
-		if !w.settle(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}) {
-			w.probation.unsent(r)
-		}
+		w.probation.sent(r, w.settle(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}))
 	}()
 }
 
