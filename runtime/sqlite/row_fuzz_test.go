@@ -45,7 +45,7 @@ func FuzzStoredRow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state, at, owner, attempt int64, a, b []byte, kind byte) {
 		insert(t, stranger, kind, state, at, owner, attempt, a, b)
 		transport.Poll()
-		for deadline := time.Now().Add(2 * busy); ; {
+		for deadline := time.Now().Add(busy); ; {
 			var d *task.Delivery
 			select {
 			case d = <-w.deliveries:
