@@ -74,7 +74,7 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%d of %d neighbours run", n, neighbours)
 		}
 		cpu, log := worker.idle(pick(time.Second, 5*time.Second))
-		if cpu > mostIdle {
+		if long && cpu > mostIdle { // the race detector takes its own
 			t.Errorf("the idle worker takes %.0f %% of a processor", cpu*100)
 		}
 		if log > mostLog {
