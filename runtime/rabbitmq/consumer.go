@@ -32,6 +32,8 @@ type consumer struct {
 
 	complaints complaints
 
+	replies sync.WaitGroup // results that the broker has not confirmed
+
 	mu      sync.Mutex
 	session *consumeSession // the newest; it may have ended
 	trouble error           // why there is none, for those who wait for the first
@@ -300,11 +302,15 @@ func (c *consumer) Stop(ctx context.Context) error {
 	}
 }
 
-// Close implements [task.Consumer]. What is in the consumer's own queues goes to their heirs.
+// Close implements [task.Consumer]. What is in the consumer's own queues goes to their heirs. Results that
+// are not confirmed get some seconds more.
 func (c *consumer) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = c.Stop(ctx) // closing the connection has the same effect
+	lastReplies := time.AfterFunc(replyPatience, c.cancel)
+	defer lastReplies.Stop()
+	c.replies.Wait()
 	c.cancel()
 	<-c.finished
 	c.transport.forgetConsumer(c)

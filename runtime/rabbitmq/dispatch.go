@@ -125,6 +125,19 @@ func (d *dispatch) aimIfDelayed() {
 	}
 }
 
+// confirmed waits until the broker has taken responsibility for a message that was sent, and sends it as often
+// as that takes.
+func (d *dispatch) confirmed(ctx context.Context) error {
+	for {
+		if again, err := d.wait(ctx); !again {
+			return err
+		}
+		if err := d.send(ctx, d.publisher); err != nil {
+			return err
+		}
+	}
+}
+
 // wait waits for the answer to the last send. again says that there is none to be had, and that
 // the message is to be sent once more.
 func (d *dispatch) wait(ctx context.Context) (again bool, err error) {

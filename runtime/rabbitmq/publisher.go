@@ -55,14 +55,20 @@ func newPublisher(ctx context.Context, d *dialer, name, prefix string) *publishe
 // message. It connects and sends as often as ctx allows.
 func (p *publisher) publish(ctx context.Context, m *publishing) error {
 	d := &dispatch{publishing: m}
-	for {
-		if err := d.send(ctx, p); err != nil {
-			return err
-		}
-		if again, err := d.wait(ctx); !again {
-			return err
-		}
+	if err := d.send(ctx, p); err != nil {
+		return err
 	}
+	return d.confirmed(ctx)
+}
+
+// handOver returns once the message has left this process: from then on it arrives even if the process is killed. confirmed must follow.
+func (p *publisher) handOver(ctx context.Context, m *publishing) (*dispatch, error) {
+	d := &dispatch{publishing: m}
+	if err := d.send(ctx, p); err != nil {
+		return nil, err
+	}
+	d.channel.session.writes.flush(ctx)
+	return d, nil
 }
 
 // publishMany sends a batch, each message before the one before it is

@@ -15,10 +15,15 @@ import (
 // task is done, if the context has no earlier end.
 const resultTimeout = 30 * time.Second
 
+// replyPatience is how long a consumer that is closed waits for the broker to confirm the last results.
+const replyPatience = 5 * time.Second
+
 // Settle implements [task.Consumer]: the messages that take this one's place are
-// confirmed by the broker, then the dead letter, then the result, and then the delivery is acked.
+// confirmed by the broker, then the dead letter; the result has left the process, and then the delivery is acked.
 //
-// A result that can't be sent is given up, with an error that matches [task.ErrResultLost]: to run the task again
+// That the broker has the result is awaited beside that, and it is sent again until it has: so a process that is killed leaves
+// few tasks behind that have ended and are not acked. A result that can't be sent is given up, with an error that matches
+// [task.ErrResultLost], or told to [task.ConsumeConfig.ResultLost]: to run the task again
 // would not bring it back.
 //
 // What takes the place of a message of the consumer's own queue, or is parked from it, goes to the
@@ -35,23 +40,22 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 		_ = s.channel.Nack(d.Tag, false, true) // if the session ends now the broker takes it back anyway
 		return nil
 	}
-	err := c.carryOut(ctx, d, o)
-	if err != nil && !errors.Is(err, task.ErrResultLost) {
+	if err := c.replace(ctx, d, o); err != nil {
 		s.hold(d.Tag)
 		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
 	}
+	lost := c.reply(ctx, d.Message, o.Result)
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
 	_ = s.channel.Ack(d.Tag, false)
-	if len(o.Publish) > 0 {
-		// What has taken the place of this message may end the process: this one must not be there beside it.
-		s.writes.flush(ctx)
-	}
-	return err
+	// What has taken the place of this message may end the process: this one must not be there beside it. Nor
+	// shall what a caller has been told of run again.
+	s.writes.flush(ctx)
+	return lost
 }
 
-// carryOut does what must be done before the ack.
-func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcome) error {
+// replace does what the broker must have confirmed before the ack.
+func (c *consumer) replace(ctx context.Context, d *task.Delivery, o task.Outcome) error {
 	if len(o.Publish) > 0 {
 		next := make([]*task.Message, len(o.Publish))
 		for i, m := range o.Publish {
@@ -61,19 +65,37 @@ func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcom
 			return err
 		}
 	}
-	if o.Dead != nil {
-		if err := c.park(ctx, d.Message, o.Dead); err != nil {
-			return err
-		}
-	}
-	if o.Result == nil {
+	if o.Dead == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
-	defer cancel()
-	if err := c.transport.StoreResult(ctx, o.Result); err != nil {
-		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", d.Message.ID, task.ErrResultLost, o.Result.State, err)
+	return c.park(ctx, d.Message, o.Dead)
+}
+
+// reply puts a result on its way to the caller, and sees to it that it arrives.
+func (c *consumer) reply(ctx context.Context, m *task.Message, r *task.Result) error {
+	if r == nil || r.ReplyTo == "" {
+		return nil
 	}
+	lost := func(err error) error {
+		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", m.ID, task.ErrResultLost, r.State, err)
+	}
+	out, err := newReply(r)
+	if err != nil {
+		return lost(err)
+	}
+	sending, cancel := context.WithTimeout(ctx, resultTimeout)
+	defer cancel()
+	sent, err := c.transport.publisher.handOver(sending, out)
+	if err != nil {
+		return lost(err)
+	}
+	c.replies.Go(func() {
+		ctx, cancel := context.WithTimeout(c.ctx, resultTimeout)
+		defer cancel()
+		if err := sent.confirmed(ctx); err != nil && c.config.ResultLost != nil {
+			c.config.ResultLost(m, lost(err))
+		}
+	})
 	return nil
 }
 

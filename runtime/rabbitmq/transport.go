@@ -235,6 +235,15 @@ func (t *Transport) StoreResult(ctx context.Context, r *task.Result) error {
 	if r.ReplyTo == "" {
 		return nil
 	}
+	out, err := newReply(r)
+	if err != nil {
+		return err
+	}
+	return t.publisher.publish(ctx, out)
+}
+
+// newReply is the message of a result.
+func newReply(r *task.Result) (*publishing, error) {
 	out := &publishing{
 		Message: task.Message{
 			ID: r.ID, Task: "result of " + string(r.State), Body: r.Body,
@@ -252,9 +261,9 @@ func (t *Transport) StoreResult(ctx context.Context, r *task.Result) error {
 		out.properties.Expiration = strconv.FormatInt(max(r.TTL.Milliseconds(), 1), 10)
 	}
 	if err := out.check(); err != nil {
-		return out.invalid(err)
+		return nil, out.invalid(err)
 	}
-	return t.publisher.publish(ctx, out)
+	return out, nil
 }
 
 // Result implements [task.Transport]. It knows the tasks that this transport has published.
@@ -311,8 +320,8 @@ func (t *Transport) Close() error {
 			_ = replies.Close()
 		})
 	}
-	closing.Go(t.publisher.close)
-	closing.Wait()
+	closing.Wait() // consumers may have results on their way
+	t.publisher.close()
 	return nil
 }
 

@@ -465,3 +465,57 @@ func TestResultLost(t *testing.T) {
 		t.Errorf("the delivery is not settled: %v", err)
 	}
 }
+
+// A result that is on its way when the connections break is sent again.
+func TestResultOutlivesConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	caller, transport := w.open(w.url), w.open(proxy.url)
+	in := w.consume(transport)
+	m := w.message("1")
+	m.ReplyTo = caller.ReplyTo()
+	w.check(caller.Publish(w.ctx, m))
+	d := in.next()
+	w.check(transport.StoreResult(w.ctx, w.result(m, task.Started)))
+	proxy.setHole(true)
+	w.within(reconnect, "settling", func() { w.check(in.Settle(w.ctx, d, task.Outcome{Result: w.result(m, task.Success)})) })
+	proxy.cut()
+	proxy.setHole(false)
+	r, err := caller.AwaitResult(w.ctx, m.ID)
+	w.check(err)
+	if r.State != task.Success {
+		t.Errorf("the result is %s", r.State)
+	}
+}
+
+// One that the broker has not confirmed when the consumer is closed is told of.
+func TestResultUnconfirmed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	caller, transport := w.open(w.url), w.open(proxy.url)
+	lost := make(chan error, 1)
+	in := w.consume(transport, func(c *task.ConsumeConfig) { c.ResultLost = func(_ *task.Message, err error) { lost <- err } })
+	m := w.message("1")
+	m.ReplyTo = caller.ReplyTo()
+	w.check(caller.Publish(w.ctx, m))
+	d := in.next()
+	w.check(transport.StoreResult(w.ctx, w.result(m, task.Started)))
+	proxy.setHole(true)
+	w.check(in.Settle(w.ctx, d, task.Outcome{Result: w.result(m, task.Success)}))
+	w.within(20*time.Second, "closing", func() { _ = in.Close() })
+	select {
+	case err := <-lost:
+		if !errors.Is(err, task.ErrResultLost) || !strings.Contains(err.Error(), m.ID) {
+			t.Errorf("the loss is told as %v", err)
+		}
+	default:
+		t.Error("nobody is told of the loss")
+	}
+}
+
+func (w *world) result(m *task.Message, state task.State) *task.Result {
+	body := fmt.Sprintf(`{"task_id": %q, "status": %q, "result": null, "traceback": null, "children": []}`, m.ID, state)
+	return &task.Result{ID: m.ID, State: state, ReplyTo: m.ReplyTo, ContentType: "application/json", ContentEncoding: "utf-8", Body: []byte(body)}
+}

@@ -69,6 +69,8 @@ type ConsumeConfig struct {
 	// may not declare. It is called for each try until there was a first session; the transport goes on
 	// trying until Consumer.Close. nil: nobody is told.
 	Refused func(error)
+	// ResultLost is told of a result that could not be brought to its reader after Settle had returned. nil: nobody is told.
+	ResultLost func(*Message, error)
 	// Logger takes what happens to the session. nil: discarded.
 	Logger *slog.Logger
 }
@@ -119,7 +121,8 @@ const (
 // Consumer is one running subscription set.
 type Consumer interface {
 	// Settle ends a delivery: it carries out the outcome so that a crash at any point in
-	// between can repeat work but never lose it. A delivery whose session is
+	// between can repeat work but never lose it. When it returns, the ack has left the process; whether a result
+	// has arrived may be seen to later, see [ConsumeConfig.ResultLost]. A delivery whose session is
 	// gone can't be settled: the broker delivers it again; the error matches
 	// [ErrStale], and nothing of the outcome was carried out. nil doesn't prove that the broker has heard the
 	// last word: if the session ends now the delivery may come again, after its outcome was carried out. An error that

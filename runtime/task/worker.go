@@ -89,6 +89,10 @@ const (
 	// its message; readyInterval how often the worker looks whether there is.
 	orphanPatience = 5 * time.Second
 	readyInterval  = 100 * time.Millisecond
+	// settleInSlot is how long a task must have run for its slot to wait until it is settled. So the process that is
+	// killed has no more such tasks to start again than it has slots. A shorter one would wait for longer than it
+	// ran: its slot takes the next one, up to the prefetch.
+	settleInSlot = 10 * time.Millisecond
 	// settleRetryDelay keeps a message whose outcome the broker refuses from spinning.
 	settleRetryDelay = time.Second
 )
@@ -284,7 +288,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
-		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose, Logger: w.logger,
+		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose,
+		ResultLost: func(m *Message, err error) { w.loseResult(m.Task, m.ID, err) }, Logger: w.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
@@ -472,7 +477,7 @@ func (w *Worker) postpone(r *request, t time.Time) {
 	}()
 }
 
-// run runs a request in a slot. What follows from it needs no slot.
+// run runs a request in a slot.
 func (w *Worker) run(ctx context.Context, r *request) {
 	if !w.held.take(r) {
 		w.probation.done(r, false)
@@ -498,7 +503,8 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	start := time.Now()
 	w.executor.execute(ctx, r, func(outcome Outcome) {
 		r.overhead = time.Since(start) - r.took
-		if r.turn != nil { // until it is settled, the end of the process would be taken for its doing
+		// A suspect too: until it is settled, the end of the process would be taken for its doing.
+		if r.turn != nil || r.took >= settleInSlot {
 			w.conclude(r, outcome, early)
 			return
 		}
