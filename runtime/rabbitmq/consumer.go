@@ -65,6 +65,7 @@ func (c *consumer) supervise() {
 		switch {
 		case err == nil:
 			refusals.inRow = 0
+			c.complaints.over()
 			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
 			s.findings.log(c.log)
 			err = c.attend(s)

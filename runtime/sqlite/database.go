@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -45,13 +46,29 @@ type database struct {
 }
 
 // openDatabase opens the database at loc, and makes it if it is missing. While
-// others keep it locked it waits, until ctx ends.
-func openDatabase(ctx context.Context, loc location) (_ *database, err error) {
-	defer func() {
-		if err != nil {
-			err = explainOpen(loc.path, err)
+// others keep it locked, or the disk is full, it waits, until ctx ends.
+func openDatabase(ctx context.Context, loc location) (*database, error) {
+	for {
+		db, err := tryOpenDatabase(ctx, loc)
+		if err == nil {
+			return db, nil
 		}
-	}()
+		if !noSpace(loc.path, err) || !sleep(ctx, busyTimeout) {
+			return nil, explainOpen(loc.path, err)
+		}
+	}
+}
+
+// noSpace says whether the database can't be opened since its disk is full.
+func noSpace(path string, err error) bool {
+	if errors.Is(err, syscall.ENOSPC) {
+		return true
+	}
+	free, total, unknown := diskSpace(existing(filepath.Dir(path)))
+	return isFull(err) && unknown == nil && free < min(diskReserve, total/4)
+}
+
+func tryOpenDatabase(ctx context.Context, loc location) (_ *database, err error) {
 	if err := prepareFolder(loc); err != nil {
 		return nil, err
 	}
@@ -298,6 +315,8 @@ func explainOpen(path string, err error) error {
 		return fmt.Errorf("sqlite: can't write to %s: %w (every sender and worker writes to the folder of the database)", path, err)
 	case isLocked(err):
 		return fmt.Errorf("sqlite: another process keeps %s locked: %w", path, err)
+	case noSpace(path, err):
+		return fmt.Errorf("sqlite: the disk of %s is full: %w (make room; what is in the database is kept)", path, err)
 	default:
 		return fmt.Errorf("sqlite: can't open %s: %w", path, err)
 	}

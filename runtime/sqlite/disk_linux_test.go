@@ -96,6 +96,40 @@ func TestADiskThatOthersFill(t *testing.T) {
 	}
 }
 
+// A process that starts on a full disk waits for room, and says what it waits for.
+func TestOpeningOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, existing := range []bool{true, false} {
+		folder := smallDisk(t, "4m")
+		url := "sqlite:" + filepath.Join(folder, "queue.db")
+		if existing {
+			transport := open(t, url)
+			publish(t, transport, message("q"))
+			if err := transport.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove := ballast(t, folder)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if _, err := sqlite.Open(ctx, url); err == nil || !strings.Contains(err.Error(), "full") {
+			t.Errorf("existing %t: %v", existing, err)
+		}
+		cancel()
+		opened := make(chan error, 1)
+		go func() {
+			transport, err := sqlite.Open(t.Context(), url)
+			if err == nil {
+				err = errors.Join(transport.Publish(within(t), message("q")), transport.Close())
+			}
+			opened <- err
+		}()
+		remove()
+		if err := <-opened; err != nil {
+			t.Errorf("existing %t: there is room again, but: %v", existing, err)
+		}
+	}
+}
+
 // TestAReadOnlyFolderForRoot is TestAReadOnlyFolderIsRefused for who may write
 // everywhere: another user tries.
 func TestAReadOnlyFolderForRoot(t *testing.T) {

@@ -158,7 +158,7 @@ func (a *arrival) apply(t *tx) error {
 		}
 		if a.lost = listed == 0; a.lost {
 			// What was leased since then starts anew as well, with the new session.
-			if err := buryOwner(t, t.owner); err != nil {
+			if _, err := buryOwner(t, t.owner); err != nil {
 				return err
 			}
 		}
@@ -201,32 +201,53 @@ func (a *arrival) settled(w *writer, err error) {
 // A departure gives back all that this process has leased, its own queues and its row.
 type departure struct{}
 
-func (departure) apply(t *tx) error { return buryOwner(t, t.owner) }
+func (departure) apply(t *tx) error {
+	_, err := buryOwner(t, t.owner)
+	return err
+}
 
 // A burial does the same for a process that has died.
-type burial struct{ owner int64 }
+type burial struct {
+	owner int64
+	// What the log says of it.
+	pid      int64
+	worker   string
+	messages int
+}
 
-func (b *burial) apply(t *tx) error { return buryOwner(t, b.owner) }
+func (b *burial) apply(t *tx) error {
+	err := t.query(sqlProcess, func(r row) error {
+		b.pid, b.worker = r.int(0), r.text(1)
+		return nil
+	}, b.owner)
+	if err != nil {
+		return err
+	}
+	b.messages, err = buryOwner(t, b.owner)
+	return err
+}
 
-func buryOwner(t *tx, owner int64) error {
-	err := t.query(sqlBury, func(r row) error {
+// buryOwner gives back what an owner had, and returns how many messages that were.
+func buryOwner(t *tx, owner int64) (messages int, err error) {
+	err = t.query(sqlBury, func(r row) error {
 		t.ready[r.int(0)] = true
+		messages++
 		return nil
 	}, t.now, owner)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	estates, err := t.estates(sqlOwnQueues, owner)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, e := range estates {
 		if err := e.settle(t); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	_, err = t.exec(`DELETE FROM proc WHERE owner = ?`, owner)
-	return err
+	return messages, err
 }
 
 // watch is the goroutine that looks at the others: it finds the dead, and polls
@@ -367,8 +388,9 @@ func (p *presence) examine(ctx context.Context, db *database, owner int64, liste
 		return err
 	}
 	if listed {
-		if err = p.transport.writer.do(ctx, &burial{owner}); err == nil {
-			p.transport.writer.logger().Info("a process has died; its messages are delivered again", "owner", owner)
+		dead := &burial{owner: owner}
+		if err = p.transport.writer.do(ctx, dead); err == nil {
+			p.transport.writer.logger().Warn("a process has died: what it was working on is delivered again", "pid", dead.pid, "worker", dead.worker, "messages", dead.messages)
 		}
 	}
 	if lock == nil {
@@ -403,7 +425,8 @@ func (w *writer) owners() (map[int64]owner, error) {
 }
 
 const (
-	sqlBury   = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
-	sqlOwners = `SELECT owner, host, port FROM proc UNION SELECT DISTINCT owner, '', 0 FROM msg WHERE state = 2
+	sqlProcess = `SELECT pid, worker FROM proc WHERE owner = ?`
+	sqlBury    = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
+	sqlOwners  = `SELECT owner, host, port FROM proc UNION SELECT DISTINCT owner, '', 0 FROM msg WHERE state = 2
 		UNION SELECT owner, '', 0 FROM queue WHERE owner IS NOT NULL`
 )

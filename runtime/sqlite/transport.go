@@ -44,7 +44,7 @@ var _ task.Transport = (*Transport)(nil)
 //
 // It is an error if the database is damaged, is another program's, was written
 // by a newer version, can't be written, or lies on a network file system. Then
-// nothing was changed. While other processes keep it locked Open waits, until ctx
+// nothing was changed. While other processes keep it locked, or its disk is full, Open waits, until ctx
 // ends or for 30 seconds.
 //
 // A message for later is due at a time of the machine's wall clock. Whoever sets the clock moves it as any
