@@ -25,8 +25,13 @@ type consumeSession struct {
 	pumps    sync.WaitGroup
 	findings findings
 
+	// turn is held for each question to the broker on the channel: the library takes the answer to one for that to another.
+	turn sync.Mutex
+
 	mu        sync.Mutex
 	unsettled map[uint64]struct{} // delivery tags
+	// heard is closed by the next question that the broker answers; nil if nobody waits for that.
+	heard chan struct{}
 
 	ctx    context.Context // ends with the session
 	finish context.CancelCauseFunc
@@ -110,12 +115,43 @@ func (s *consumeSession) consume(sub task.Subscription, tag string) (<-chan amqp
 
 // cancel ends the consumers; what was delivered can still be settled.
 func (s *consumeSession) cancel() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	for _, tag := range s.tags {
 		if err := s.channel.Cancel(tag, false); err != nil {
 			s.end(fmt.Errorf("can't cancel consumer %s: %w", tag, err))
 			return
 		}
 	}
+}
+
+// awaitHeard waits until the broker has heard all that was said before on the channel, the session ends or ctx does. What has
+// left the process proves nothing: the broker reads no further when a write to a process that has died fails.
+func (s *consumeSession) awaitHeard(ctx context.Context) {
+	s.mu.Lock()
+	if s.heard == nil {
+		s.heard = make(chan struct{})
+		go s.ask()
+	}
+	heard := s.heard
+	s.mu.Unlock()
+	select {
+	case <-heard:
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+	}
+}
+
+// ask asks the broker something that changes nothing: the prefetch of a consumer is set before that is started.
+func (s *consumeSession) ask() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	heard := s.heard
+	s.heard = nil
+	s.mu.Unlock()
+	_ = s.channel.Qos(1, 0, false)
+	close(heard)
 }
 
 // hold remembers that a delivery is unsettled.

@@ -24,6 +24,10 @@ type dispatch struct {
 	uncertain bool
 	broken    int  // channels in a row that the broker closed under this message
 	redrawn   bool // the topology was declared anew because the message was not taken
+	// refused is how often the broker has refused the message, refusal why, notBefore when it is worth another try.
+	refused   int
+	refusal   error
+	notBefore time.Time
 }
 
 func (d *dispatch) tryReserve(p *publisher) bool {
@@ -69,6 +73,9 @@ func (d *dispatch) send(ctx context.Context, p *publisher) error {
 
 func (d *dispatch) trySend(ctx context.Context, p *publisher) error {
 	d.publisher = p
+	if wait := time.Until(d.notBefore); wait > 0 && !sleep(ctx, wait) {
+		return errors.Join(context.Cause(ctx), d.refusal)
+	}
 	for {
 		s, err := p.connected(ctx)
 		if err != nil {
@@ -160,7 +167,7 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 	case returned:
 		return d.notTaken(d.unroutable(d.channel.session.exchangeType(d.Exchange)))
 	case !d.channel.IsClosed():
-		return d.notTaken(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
+		return d.refusedBy(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}
 	d.uncertain = true
 	cause := d.channel.cause()
@@ -175,6 +182,20 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 		}
 		d.channel.session.forget(d.publishing, d.sent)
 	}
+	return true, nil
+}
+
+// maxRefusals is how often the broker may refuse a message before that is told.
+const maxRefusals = 4
+
+// refusedBy handles a message that the broker has refused. While a quorum queue that was deleted is made anew it does so
+// for a moment (RabbitMQ 3.10); a queue that is full stays so.
+func (d *dispatch) refusedBy(err error) (again bool, _ error) {
+	if d.refused++; d.refused >= maxRefusals || !d.creates() {
+		return d.notTaken(err)
+	}
+	d.channel.session.forget(d.publishing, d.sent)
+	d.refusal, d.notBefore = err, time.Now().Add(time.Duration(d.refused)*recreatePause)
 	return true, nil
 }
 

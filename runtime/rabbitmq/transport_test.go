@@ -466,6 +466,27 @@ func TestResultLost(t *testing.T) {
 	}
 }
 
+// What a full queue refuses is an error, and surely not queued. That a batch is tried again takes no longer than for one.
+func TestFullQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	w.connectAdmin()
+	_, err := w.admin.QueueDeclare(w.queue, true, false, false, false, amqp.Table{"x-max-length": int32(0), "x-overflow": "reject-publish"})
+	w.check(err)
+	transport := w.open(w.url)
+	w.within(2*reconnect, "a batch for a full queue", func() {
+		errs := transport.PublishMany(w.ctx, w.messages(numbers(200)...))
+		if len(errs) != 200 {
+			t.Fatalf("%d of 200 were refused", len(errs))
+		}
+		for _, err := range errs {
+			if err == nil || errors.Is(err, task.ErrUnconfirmed) || !strings.Contains(err.Error(), "full") {
+				t.Fatalf("the error is %v", err)
+			}
+		}
+	})
+}
+
 // A result that is on its way when the connections break is sent again.
 func TestResultOutlivesConnection(t *testing.T) {
 	t.Parallel()

@@ -126,6 +126,9 @@ func prepareFolder(loc location) error {
 	if mountedAlone(loc.path) {
 		return &refusalError{errors.New("the file is mounted without its folder, which has the rest of the database: mount the folder")}
 	}
+	if up := filepath.Dir(folder); there != folder && there != up {
+		return &refusalError{fmt.Errorf("the folder %s does not exist: make it, if the path is what you mean", up)}
+	}
 	if err := os.MkdirAll(filepath.Join(locksFolder(loc.path), "w"), 0o777); err != nil {
 		return err
 	}

@@ -169,6 +169,18 @@ func TestAFolderThatCannotBe(t *testing.T) {
 	}
 }
 
+// A path with a slip of the pen is no new broker.
+func TestAFolderInAFolderThatIsMissing(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "tpyo")
+	if _, err := sqlite.Open(within(t), "sqlite:"+filepath.Join(missing, "broker")); err == nil || !strings.Contains(err.Error(), missing+" does not exist") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("it was made all the same")
+	}
+}
+
 func TestADatabaseThatAStrangerLocks(t *testing.T) {
 	t.Parallel()
 	url := newURL(t)

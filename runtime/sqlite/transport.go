@@ -31,7 +31,8 @@ type Transport struct {
 
 var _ task.Transport = (*Transport)(nil)
 
-// Open opens the database that a URL names, and makes it if it is missing:
+// Open opens the database that a URL names, and makes it, and its folder, if they are missing; but not what the folder
+// is in, since a path with a slip of the pen would be a broker that nobody else knows:
 //
 //	sqlite:                        .taskgen/queue.db, at the root of the module that the current folder is in
 //	sqlite:path/to/folder          queue.db in that folder
