@@ -24,7 +24,7 @@ func TestManyProcessesAtOnce(t *testing.T) {
 	if long {
 		processes = 100
 	}
-	url, folder := "sqlite:"+filepath.Join(t.TempDir(), "new", "folder"), t.TempDir()
+	url, folder := "sqlite:"+filepath.Join(t.TempDir(), "folder"), t.TempDir()
 	begin := time.Now()
 	var all []*process
 	for range processes {
