@@ -43,21 +43,51 @@ var columns = []string{
 }
 
 // table is the report as Markdown.
-func (r *report) table() string {
+func (r *report) table() string { return asTable(r.lines()) }
+
+// lines are the rows of the table.
+func (r *report) lines() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.rows) == 0 {
+	var lines []string
+	for _, l := range r.rows {
+		lines = append(lines, asLine(l.fault, l.broker, number(l.tasks), number(l.accepted), number(l.rejected), number(l.lost), number(l.startedTwice),
+			number(l.endedTwice), seconds(l.longestCall), seconds(l.publisherBack), seconds(l.workerBack), l.verdict()))
+	}
+	return lines
+}
+
+func asLine(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+func asTable(lines []string) string {
+	if len(lines) == 0 {
 		return ""
 	}
-	var out strings.Builder
-	line := func(cells ...string) { fmt.Fprintf(&out, "| %s |\n", strings.Join(cells, " | ")) }
-	line(columns...)
-	line(slices.Repeat([]string{"---"}, len(columns))...)
-	for _, l := range r.rows {
-		line(l.fault, l.broker, number(l.tasks), number(l.accepted), number(l.rejected), number(l.lost), number(l.startedTwice), number(l.endedTwice),
-			seconds(l.longestCall), seconds(l.publisherBack), seconds(l.workerBack), l.verdict())
+	return asLine(columns...) + asLine(slices.Repeat([]string{"---"}, len(columns))...) + strings.Join(lines, "")
+}
+
+// scenario is what two lines of the same scenario begin with: the fault and the broker.
+func scenario(line string) string { return strings.Join(strings.SplitN(line, " | ", 3)[:2], " | ") }
+
+// renew puts new lines in the place of those of the same scenarios, and others behind them.
+func renew(lines, news []string) []string {
+	renewed := make(map[int]bool)
+	for _, line := range news {
+		at := slices.IndexFunc(lines, func(old string) bool { return scenario(old) == scenario(line) })
+		for at >= 0 && renewed[at] { // a scenario can have several lines
+			next := slices.IndexFunc(lines[at+1:], func(old string) bool { return scenario(old) == scenario(line) })
+			if next < 0 {
+				at = -1
+				break
+			}
+			at += 1 + next
+		}
+		if at < 0 {
+			at, lines = len(lines), append(lines, "")
+		}
+		lines[at], renewed[at] = line, true
 	}
-	return out.String()
+	return lines
 }
 
 func (l *row) verdict() string {
@@ -92,17 +122,20 @@ const (
 	tableEnds   = "<!-- end of table -->"
 )
 
-// publish puts the table into a page.
+// publish puts the table into a page. Of scenarios that have not run, the lines that are there stay.
 func (r *report) publish(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	before, rest, found := strings.Cut(string(page), tableBegins)
-	_, after, closed := strings.Cut(rest, tableEnds)
+	old, after, closed := strings.Cut(rest, tableEnds)
 	if !found || !closed {
 		return fmt.Errorf("%s has no place for the table: want %q and %q", path, tableBegins, tableEnds)
 	}
-	text := before + tableBegins + "\n\n" + r.table() + "\n" + tableEnds + after
+	lines := slices.DeleteFunc(slices.Collect(strings.Lines(old)), func(line string) bool {
+		return !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") || line == asLine(columns...)
+	})
+	text := before + tableBegins + "\n\n" + asTable(renew(lines, r.lines())) + "\n" + tableEnds + after
 	return os.WriteFile(path, []byte(text), 0o644)
 }
