@@ -101,8 +101,8 @@ func FuzzFile(f *testing.F) {
 	f.Add("line x.go:1", "%s%v", "CreateUserArgs", "error")
 	f.Add("\t/*\n`", "\\", "nil", "Visit")
 	f.Fuzz(func(t *testing.T, doc, name, param, pkg string) {
-		if !token.IsIdentifier(param) || param == "_" || !token.IsIdentifier(pkg) || pkg == "_" {
-			t.Skip()
+		if name == "" || !token.IsIdentifier(param) || param == "_" || !token.IsIdentifier(pkg) || pkg == "_" {
+			t.Skip() // check lets no such thing through
 		}
 		got, err := File(example(doc, name, param, pkg))
 		if err != nil {
