@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 		"Guide":     guideTests,
 		"Exchange":  exchangeTests,
 		"Queues":    queuesTests,
+		"Broadcast": broadcastTests,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range test {
