@@ -86,8 +86,12 @@ func TestBroadcastsToNobodyAreNotWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	teller := open(t, url)
 	for range 1000 {
-		tell(t, transport, "anybody there?")
+		tell(t, teller, "anybody there?")
+	}
+	if err := teller.Close(); err != nil { // all have left then
+		t.Fatal(err)
 	}
 	_, heard := overhear(t, transport)
 	tell(t, transport, "last")
