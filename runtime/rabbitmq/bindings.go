@@ -13,7 +13,7 @@ const bindingsPause = 4 * time.Second
 func (c *consumer) bind(t *topology, subs []*subscription, found func(queue string, b task.Binding, kind string)) error {
 	for _, sub := range subs {
 		for _, b := range sub.Bindings {
-			kind, err := t.route(sub.Queue, b)
+			kind, err := t.lead(sub.Queue, sub.Own, b)
 			if err != nil {
 				return err
 			}
@@ -26,7 +26,7 @@ func (c *consumer) bind(t *topology, subs []*subscription, found func(queue stri
 // keepBindings makes bindings anew that have gone, as long as the session lasts. They go with their exchange, and the broker
 // tells nobody.
 func (c *consumer) keepBindings(s *consumeSession) {
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	for sleep(s.ctx, jitter(bindingsPause)) {
 		err := c.bind(&t, c.wanted(), func(string, task.Binding, string) {})

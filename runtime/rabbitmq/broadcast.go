@@ -193,7 +193,7 @@ const (
 
 func newHeraldSession(conn *connection) *heraldSession {
 	return &heraldSession{
-		connection: conn, alarm: watchAlarm(conn), topology: topology{connection: conn},
+		connection: conn, alarm: watchAlarm(conn), topology: newTopology(conn),
 		declared: make(map[task.Bulletin]declaredBulletin),
 	}
 }

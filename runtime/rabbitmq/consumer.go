@@ -18,7 +18,7 @@ type consumer struct {
 	transport *Transport
 	name      string // of the connection
 	config    task.ConsumeConfig
-	arguments func(task.Subscription) amqp.Table // of a queue that is missing
+	replies   bool // its queue is the process's own, for results
 	log       *slog.Logger
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -40,9 +40,9 @@ type consumer struct {
 	trouble error           // why there is none, for those who wait for the first
 }
 
-func newConsumer(t *Transport, name string, config task.ConsumeConfig, arguments func(task.Subscription) amqp.Table) *consumer {
+func newConsumer(t *Transport, name string, config task.ConsumeConfig, replies bool) *consumer {
 	c := &consumer{
-		transport: t, name: name, config: config, arguments: arguments,
+		transport: t, name: name, config: config, replies: replies,
 		log:      config.Logger,
 		finished: make(chan struct{}),
 		first:    make(chan struct{}),
@@ -160,7 +160,7 @@ func (c *consumer) subscribe(s *consumeSession) error {
 }
 
 func (c *consumer) declare(s *consumeSession, subs []*subscription) error {
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	s.findings = findings{}
 	for _, sub := range subs {
@@ -168,7 +168,7 @@ func (c *consumer) declare(s *consumeSession, subs []*subscription) error {
 			return err
 		}
 		if sub.Heir != "" {
-			if err := t.queue(sub.Heir, quorumQueue.arguments()); err != nil {
+			if err := t.taskQueue(sub.Heir, quorumQueue, 0); err != nil {
 				return err
 			}
 		}
@@ -178,10 +178,15 @@ func (c *consumer) declare(s *consumeSession, subs []*subscription) error {
 
 // declareQueue creates the queue of a subscription if it is missing.
 func (c *consumer) declareQueue(t *topology, sub task.Subscription, found *findings) error {
-	if !sub.Prioritized || sub.Own {
-		arguments := c.arguments(sub)
+	switch {
+	case c.replies:
+		return t.create(sub.Queue, t.declaring.arguments(replyQueue))
+	case sub.Own:
+		arguments := ownArguments(sub.Heir)
 		t.connection.consumerTimeout(arguments, sub.Longest)
-		return t.queue(sub.Queue, arguments)
+		return t.create(sub.Queue, arguments)
+	case !sub.Prioritized:
+		return t.taskQueue(sub.Queue, quorumQueue, sub.Longest)
 	}
 	flat, err := t.priorityQueue(sub.Queue)
 	if flat {
@@ -245,6 +250,10 @@ func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Deliver
 	defer c.gate.RUnlock()
 	if c.stopped || sub.removed {
 		return false
+	}
+	if isStray(d, sub.Queue) {
+		_ = s.channel.Ack(d.DeliveryTag, false) // else it comes again
+		return true
 	}
 	s.hold(d.DeliveryTag)
 	delivery := newDelivery(d, sub.Queue, s.id)

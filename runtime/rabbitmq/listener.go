@@ -98,7 +98,7 @@ func (l *listener) listen() error {
 	}
 	defer conn.shut()
 	defer context.AfterFunc(l.ctx, conn.sever)()
-	t := topology{connection: conn}
+	t := newTopology(conn)
 	defer t.close()
 	ch, queue, err := l.declare(&t)
 	if err != nil {
@@ -178,7 +178,7 @@ func (l *listener) bind(t *topology, queue string) error {
 		keys = []string{""}
 	}
 	for _, key := range keys {
-		if err := t.bind(queue, l.config.Exchange.Name, key, nil); err != nil {
+		if err := t.bindOwn(queue, l.config.Exchange.Name, key, nil); err != nil {
 			return err
 		}
 	}

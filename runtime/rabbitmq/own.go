@@ -65,7 +65,7 @@ func (c *consumer) bequeath(s *consumeSession) {
 	timer := time.AfterFunc(closeTimeout, s.sever)
 	defer timer.Stop()
 	_ = s.channel.Close() // what is unsettled goes back to its queue
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	for queue, heir := range own {
 		err := t.try(func(ch *amqp.Channel) error {

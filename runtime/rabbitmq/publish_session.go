@@ -156,11 +156,11 @@ func (s *publishSession) create(n need) error {
 	if n.what == needChannel {
 		return s.openChannel(n.Exchange)
 	}
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	switch n.what {
 	case needQueue:
-		return t.queue(n.queue, n.kind.arguments())
+		return t.taskQueue(n.queue, n.kind, 0)
 	case needConsumer:
 		return t.consumed(n.queue)
 	case needExchange:
@@ -168,7 +168,7 @@ func (s *publishSession) create(n need) error {
 		s.setType(n.Exchange, kind)
 		return err
 	case needRoute:
-		kind, err := t.route(n.queue, n.Binding)
+		kind, err := t.route(n.queue, false, n.Binding)
 		s.setType(n.Exchange, kind)
 		return err
 	case needLadder:

@@ -109,7 +109,7 @@ func (c *consumer) unsubscribe(s *consumeSession, sub *subscription) {
 	if !sub.Own || sub.Heir == "" || s.over() {
 		return
 	}
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	err := t.try(func(ch *amqp.Channel) error { return evict(ch, sub.Queue) })
 	if err != nil && !s.over() {

@@ -46,8 +46,13 @@ type Transport struct {
 //	amqps://user:password@host1,host2:5671/?cacertfile=/etc/ca.pem
 //
 // Several hosts are tried in turn. The options are heartbeat (seconds, 10 by default),
-// connection_timeout (milliseconds, 10000), auth_mechanism (plain or external) and, with amqps,
+// connection_timeout (milliseconds, 10000), auth_mechanism (plain or external), declare, queue_type and, with amqps,
 // cacertfile, certfile, keyfile and server_name_indication.
+//
+// declare says what becomes of queues, exchanges and bindings that are shared: create (the default) makes what is missing and takes
+// what exists as it is; verify makes nothing, and what is missing or otherwise is an error; never asks for
+// nothing and assumes that all is there. queue_type is that of queues that are made, quorum (the default) or classic, as Celery's
+// clients declare them; if it is given, a queue that exists and is otherwise is an error.
 //
 // Open does not connect: that is done by the first call that needs it, and lasts as long
 // as the context of that call. Errors never have the password in them.
@@ -159,7 +164,7 @@ func (t *Transport) replyConsumer() (*consumer, error) {
 			Worker:        "taskgen.results",
 			Subscriptions: []task.Subscription{{Queue: t.ReplyTo(), Prefetch: replyPrefetch}},
 			Deliver:       t.receive,
-		}, func(task.Subscription) amqp.Table { return replyQueue.arguments() })
+		}, true)
 	}
 	return t.replies, nil
 }
@@ -198,15 +203,7 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	if isClosed(t.closed) {
 		return nil, fmt.Errorf("rabbitmq: %w", task.ErrClosed)
 	}
-	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, func(s task.Subscription) amqp.Table {
-		switch {
-		case s.Own:
-			return ownArguments(s.Heir)
-		case s.Prioritized:
-			return priorityQueue.arguments()
-		}
-		return quorumQueue.arguments()
-	})
+	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, false)
 	t.consumers[c] = struct{}{}
 	return c, nil
 }

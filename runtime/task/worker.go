@@ -284,7 +284,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
-		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose, Logger: w.logger,
+		Worker: w.config.Name, Subscriptions: w.Subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose, Logger: w.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
@@ -320,7 +320,8 @@ func (w *Worker) warnOfStrangers() {
 	}
 }
 
-func (w *Worker) subscriptions() []Subscription {
+// Subscriptions are the queues that Run consumes, and what leads to them.
+func (w *Worker) Subscriptions() []Subscription {
 	var out []Subscription
 	for _, q := range w.config.Queues {
 		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name], Bindings: slices.Clone(q.Bindings)}
