@@ -10,10 +10,10 @@ import (
 const bindingsPause = 4 * time.Second
 
 // bind leads messages to the queues of the subscriptions. found is told the types of the exchanges.
-func (c *consumer) bind(t *topology, found func(queue string, b task.Binding, kind string)) error {
-	for _, sub := range c.config.Subscriptions {
+func (c *consumer) bind(t *topology, subs []*subscription, found func(queue string, b task.Binding, kind string)) error {
+	for _, sub := range subs {
 		for _, b := range sub.Bindings {
-			kind, err := t.route(sub.Queue, b)
+			kind, err := t.lead(sub.Queue, sub.Own, b)
 			if err != nil {
 				return err
 			}
@@ -26,10 +26,10 @@ func (c *consumer) bind(t *topology, found func(queue string, b task.Binding, ki
 // keepBindings makes bindings anew that have gone, as long as the session lasts. They go with their exchange, and the broker
 // tells nobody.
 func (c *consumer) keepBindings(s *consumeSession) {
-	t := topology{connection: s.connection}
+	t := newTopology(s.connection)
 	defer t.close()
 	for sleep(s.ctx, jitter(bindingsPause)) {
-		err := c.bind(&t, func(string, task.Binding, string) {})
+		err := c.bind(&t, c.wanted(), func(string, task.Binding, string) {})
 		if err != nil && !s.over() && c.complaints.fresh(err) {
 			c.log.Warn("messages of exchanges may not arrive", "error", err)
 		}

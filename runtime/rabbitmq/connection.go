@@ -75,7 +75,9 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 		return nil, err
 	}
 	frames.limit.Store(int64(conn.Config.FrameSize))
-	return newConnection(conn, raw, socket), nil
+	c := newConnection(conn, raw, socket)
+	c.declaring = d.address.declaring
+	return c, nil
 }
 
 // connectPatience bounds the wait for an address to answer at all. Where a network swallows everything, another try
@@ -165,6 +167,8 @@ type connection struct {
 	since  time.Time
 	done   chan struct{} // closed at the end
 	cause  error         // valid once done is closed
+
+	declaring declaring
 }
 
 func newConnection(conn *amqp.Connection, socket net.Conn, writes *coalescer) *connection {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +18,7 @@ type consumer struct {
 	transport *Transport
 	name      string // of the connection
 	config    task.ConsumeConfig
-	arguments func(task.Subscription) amqp.Table // of a queue that is missing
+	replies   bool // its queue is the process's own, for results
 	log       *slog.Logger
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -27,24 +26,33 @@ type consumer struct {
 	first     chan struct{} // closed once there was a session
 
 	// gate is held to read while a delivery is handed out.
-	gate    sync.RWMutex
-	stopped bool
+	gate          sync.RWMutex
+	stopped       bool
+	subscriptions []*subscription
+	own           map[string]string // queue that goes with the consumer → heir, of removed ones too
+
+	changed chan struct{} // buffered; says that subscriptions has changed
 
 	complaints complaints
 
-	replies sync.WaitGroup // results that the broker has not confirmed
+	unconfirmed sync.WaitGroup // results on their way
 
 	mu      sync.Mutex
 	session *consumeSession // the newest; it may have ended
 	trouble error           // why there is none, for those who wait for the first
 }
 
-func newConsumer(t *Transport, name string, config task.ConsumeConfig, arguments func(task.Subscription) amqp.Table) *consumer {
+func newConsumer(t *Transport, name string, config task.ConsumeConfig, replies bool) *consumer {
 	c := &consumer{
-		transport: t, name: name, config: config, arguments: arguments,
+		transport: t, name: name, config: config, replies: replies,
 		log:      config.Logger,
 		finished: make(chan struct{}),
 		first:    make(chan struct{}),
+		own:      make(map[string]string),
+		changed:  make(chan struct{}, 1),
+	}
+	for _, s := range config.Subscriptions {
+		c.add(s)
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -148,44 +156,40 @@ func (c *consumer) open() (*consumeSession, error) {
 }
 
 func (c *consumer) subscribe(s *consumeSession) error {
-	if err := c.declare(s); err != nil {
+	if err := s.openChannel(); err != nil {
 		return err
 	}
-	if err := s.openChannel(len(c.config.Subscriptions)); err != nil {
-		return err
-	}
-	for i, sub := range c.config.Subscriptions {
-		deliveries, err := s.consume(sub, fmt.Sprintf("%s.%d", c.config.Worker, i))
-		if err != nil {
-			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
-		}
-		s.incoming = append(s.incoming, incoming{sub, deliveries})
-	}
-	return nil
+	return c.adjust(s)
 }
 
-func (c *consumer) declare(s *consumeSession) error {
-	t := topology{connection: s.connection}
+func (c *consumer) declare(s *consumeSession, subs []*subscription) error {
+	t := newTopology(s.connection)
 	defer t.close()
-	for _, sub := range c.config.Subscriptions {
-		if err := c.declareQueue(&t, sub, &s.findings); err != nil {
+	s.findings = findings{}
+	for _, sub := range subs {
+		if err := c.declareQueue(&t, sub.Subscription, &s.findings); err != nil {
 			return err
 		}
 		if sub.Heir != "" {
-			if err := t.queue(sub.Heir, quorumQueue.arguments()); err != nil {
+			if err := t.taskQueue(sub.Heir, quorumQueue, 0); err != nil {
 				return err
 			}
 		}
 	}
-	return c.bind(&t, s.findings.Compare)
+	return c.bind(&t, subs, s.findings.Compare)
 }
 
 // declareQueue creates the queue of a subscription if it is missing.
 func (c *consumer) declareQueue(t *topology, sub task.Subscription, found *findings) error {
-	if !sub.Prioritized || sub.Own {
-		arguments := c.arguments(sub)
+	switch {
+	case c.replies:
+		return t.create(sub.Queue, t.declaring.arguments(replyQueue))
+	case sub.Own:
+		arguments := ownArguments(sub.Heir)
 		t.connection.consumerTimeout(arguments, sub.Longest)
-		return t.queue(sub.Queue, arguments)
+		return t.create(sub.Queue, arguments)
+	case !sub.Prioritized:
+		return t.taskQueue(sub.Queue, quorumQueue, sub.Longest)
 	}
 	flat, err := t.priorityQueue(sub.Queue)
 	if flat {
@@ -207,30 +211,33 @@ func (c *consumer) attend(s *consumeSession) error {
 		close(c.first)
 	}
 	// Who sees the session can wait for its pumps.
-	for _, in := range s.incoming {
-		s.pumps.Go(func() { c.pump(s, in) })
-	}
+	s.attend(func(in incoming) { c.pump(s, in) })
 	c.mu.Unlock()
-	if slices.ContainsFunc(c.config.Subscriptions, func(sub task.Subscription) bool { return len(sub.Bindings) > 0 }) {
-		go c.keepBindings(s)
+	go c.keepBindings(s)
+	var retry <-chan time.Time
+	for {
+		select {
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-c.ctx.Done():
+			s.end(task.ErrClosed)
+			return context.Cause(s.ctx)
+		case <-c.changed:
+		case <-retry:
+		}
+		retry = c.readjust(s)
 	}
-	select {
-	case <-s.ctx.Done():
-	case <-c.ctx.Done():
-		s.end(task.ErrClosed)
-	}
-	return context.Cause(s.ctx)
 }
 
 // pump hands out the deliveries of one queue.
 func (c *consumer) pump(s *consumeSession, in incoming) {
 	for d := range in.deliveries {
-		if !c.deliver(s, in.Queue, &d) {
-			// Stopped: what the broker had sent ahead goes back to others, or at once to the heir.
+		if !c.deliver(s, in.subscription, &d) {
+			// Stopped or removed: what the broker had sent ahead goes back to others, or at once to the heir.
 			_ = s.channel.Nack(d.DeliveryTag, false, in.Heir == "")
 		}
 	}
-	if c.isStopped() {
+	if !c.wants(in.subscription) {
 		return
 	}
 	// Whoever ended the deliveries tells the session why; this is for the case that nobody does.
@@ -241,14 +248,18 @@ func (c *consumer) pump(s *consumeSession, in incoming) {
 	}
 }
 
-func (c *consumer) deliver(s *consumeSession, queue string, d *amqp.Delivery) bool {
+func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Delivery) bool {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
-	if c.stopped {
+	if c.stopped || sub.removed {
 		return false
 	}
+	if isStray(d, sub.Queue) {
+		_ = s.channel.Ack(d.DeliveryTag, false) // else it comes again
+		return true
+	}
 	s.hold(d.DeliveryTag)
-	delivery := newDelivery(d, queue, s.id)
+	delivery := newDelivery(d, sub.Queue, s.id)
 	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
 		s.pumps.Go(func() { c.detour(s, delivery) })
 		return true
@@ -274,7 +285,7 @@ func (c *consumer) current() *consumeSession {
 // Ready implements [task.Consumer].
 func (c *consumer) Ready() bool {
 	s := c.current()
-	return s != nil && !s.over() && !c.isStopped()
+	return s != nil && !s.over() && !c.isStopped() && s.consumes(c.wanted())
 }
 
 // Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
@@ -311,7 +322,7 @@ func (c *consumer) Close() error {
 	_ = c.Stop(ctx) // closing the connection has the same effect
 	lastReplies := time.AfterFunc(replyPatience, c.cancel)
 	defer lastReplies.Stop()
-	c.replies.Wait()
+	c.unconfirmed.Wait()
 	c.cancel()
 	<-c.finished
 	c.transport.forgetConsumer(c)
@@ -347,9 +358,9 @@ func (c *consumer) started(ctx context.Context) error {
 }
 
 func (c *consumer) queues() []string {
-	names := make([]string, len(c.config.Subscriptions))
-	for i, s := range c.config.Subscriptions {
-		names[i] = s.Queue
+	var names []string
+	for _, s := range c.wanted() {
+		names = append(names, s.Queue)
 	}
 	return names
 }

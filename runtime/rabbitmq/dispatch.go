@@ -165,7 +165,7 @@ func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 	case d.confirm.Acked() && !returned:
 		return false, nil
 	case returned:
-		return d.notTaken(d.unroutable(d.channel.session.exchangeType(d.Exchange)))
+		return d.notTaken(d.unroutable(d.channel.session.exchangeType(d.Exchange), d.channel.session.declaring.mode))
 	case !d.channel.IsClosed():
 		return d.refusedBy(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}

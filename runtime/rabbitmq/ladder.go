@@ -74,7 +74,7 @@ func ownRung(queue string) string { return queue + ownRungSuffix }
 
 // declareDrop makes the queue that drops what is for queues of one consumer.
 func declareDrop(t *topology) error {
-	if err := t.queue(ownRungDrop, amqp.Table{"x-queue-type": "classic", "x-message-ttl": int32(0)}); err != nil {
+	if err := t.queue(ownRungDrop, amqp.Table{"x-queue-type": classicType, "x-message-ttl": int32(0)}); err != nil {
 		return err
 	}
 	return t.bind(ownRungDrop, ladderDelivery, "#"+ownRungSuffix, nil)
@@ -116,7 +116,7 @@ func declareLevel(t *topology, level int) error {
 		return err
 	}
 	err := t.queue(name, amqp.Table{
-		"x-queue-type":           "quorum",
+		"x-queue-type":           quorumType,
 		"x-overflow":             "reject-publish",
 		"x-message-ttl":          int64(1000) << level,
 		"x-dead-letter-exchange": below,

@@ -143,12 +143,15 @@ func (p *publishing) mandatory() bool { return p.Mandatory || p.Existing }
 
 // unroutable says why no queue took the message, and what to do. kind is the actual type of its
 // exchange, "" if that is not known.
-func (p *publishing) unroutable(kind string) error {
+func (p *publishing) unroutable(kind string, mode declareMode) error {
 	switch {
 	case p.Exchange != "":
 		return routing.Unroutable(task.Binding{Exchange: p.Exchange, Type: p.ExchangeType, RoutingKey: p.RoutingKey}, kind)
 	case p.Existing:
 		return fmt.Errorf("%w: the consumer that the queue belongs to has gone", task.ErrUnroutable)
+	case mode == declareNothing:
+		return fmt.Errorf("%w: it is missing, and declare=never (-declare never) makes none: create it (the worker's command topology "+
+			"prints what is needed), or use declare=create", task.ErrUnroutable)
 	}
 	return fmt.Errorf("%w: somebody deletes it as soon as it is made", task.ErrUnroutable)
 }

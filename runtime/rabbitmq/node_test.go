@@ -17,6 +17,7 @@ import (
 // TestNode hurts a whole node, one way after the other.
 func TestNode(t *testing.T) {
 	n := ownNode(t)
+	t.Run("definitions", func(t *testing.T) { definitionsSuffice(t, n) })
 	t.Run("graceful restart", func(t *testing.T) {
 		outage(t, n, func() {
 			n.ctl("stop_app")

@@ -249,7 +249,7 @@ func (p *publisher) purge(ctx context.Context, queue string) (int, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		t := topology{connection: s.connection}
+		t := newTopology(s.connection)
 		defer t.close()
 		var a answer
 		a.err = t.try(func(ch *amqp.Channel) (err error) {

@@ -92,7 +92,7 @@ func (c *consumer) reply(ctx context.Context, m *task.Message, r *task.Result) e
 	if err != nil {
 		return lost(err)
 	}
-	c.replies.Go(func() {
+	c.unconfirmed.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, resultTimeout)
 		defer cancel()
 		if err := sent.confirmed(ctx); err != nil && c.config.ResultLost != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -32,7 +33,11 @@ type Transport struct {
 
 	mu        sync.Mutex
 	consumers map[*consumer]struct{}
+	listeners map[*listener]struct{}
 	replies   *consumer // of the reply queue; nil until a message carries it
+	herald    *herald   // nil until the first broadcast
+
+	log atomic.Pointer[slog.Logger]
 }
 
 // Open makes a transport for a URL such as
@@ -41,8 +46,13 @@ type Transport struct {
 //	amqps://user:password@host1,host2:5671/?cacertfile=/etc/ca.pem
 //
 // Several hosts are tried in turn. The options are heartbeat (seconds, 10 by default),
-// connection_timeout (milliseconds, 10000), auth_mechanism (plain or external) and, with amqps,
+// connection_timeout (milliseconds, 10000), auth_mechanism (plain or external), declare, queue_type and, with amqps,
 // cacertfile, certfile, keyfile and server_name_indication.
+//
+// declare says what becomes of queues, exchanges and bindings that are shared: create (the default) makes what is missing and takes
+// what exists as it is; verify makes nothing, and what is missing or otherwise is an error; never asks for
+// nothing and assumes that all is there. queue_type is that of queues that are made, quorum (the default) or classic, as Celery's
+// clients declare them; if it is given, a queue that exists and is otherwise is an error.
 //
 // Open does not connect: that is done by the first call that needs it, and lasts as long
 // as the context of that call. Errors never have the password in them.
@@ -61,6 +71,7 @@ func Open(_ context.Context, url string) (*Transport, error) {
 		results:   newResults(),
 		closed:    make(chan struct{}),
 		consumers: make(map[*consumer]struct{}),
+		listeners: make(map[*listener]struct{}),
 	}
 	t.publisher = newPublisher(context.Background(), t.dialer, t.connectionName("publish"), t.id)
 	return t, nil
@@ -153,7 +164,7 @@ func (t *Transport) replyConsumer() (*consumer, error) {
 			Worker:        "taskgen.results",
 			Subscriptions: []task.Subscription{{Queue: t.ReplyTo(), Prefetch: replyPrefetch}},
 			Deliver:       t.receive,
-		}, func(task.Subscription) amqp.Table { return replyQueue.arguments() })
+		}, true)
 	}
 	return t.replies, nil
 }
@@ -186,20 +197,13 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	if config.Worker == "" {
 		config.Worker = "taskgen"
 	}
+	t.setLogger(config.Logger)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if isClosed(t.closed) {
 		return nil, fmt.Errorf("rabbitmq: %w", task.ErrClosed)
 	}
-	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, func(s task.Subscription) amqp.Table {
-		switch {
-		case s.Own:
-			return ownArguments(s.Heir)
-		case s.Prioritized:
-			return priorityQueue.arguments()
-		}
-		return quorumQueue.arguments()
-	})
+	c := newConsumer(t, t.connectionName("consume "+config.Worker), config, false)
 	t.consumers[c] = struct{}{}
 	return c, nil
 }
@@ -303,12 +307,19 @@ func (t *Transport) Close() error {
 	}
 	close(t.closed)
 	consumers := slices.Collect(maps.Keys(t.consumers))
-	replies := t.replies
+	listeners := slices.Collect(maps.Keys(t.listeners))
+	replies, herald := t.replies, t.herald
 	t.mu.Unlock()
 
 	var closing sync.WaitGroup
 	for _, c := range consumers {
 		closing.Go(func() { _ = c.Close() })
+	}
+	for _, l := range listeners {
+		closing.Go(func() { _ = l.Close() })
+	}
+	if herald != nil {
+		closing.Go(herald.close)
 	}
 	if replies != nil {
 		closing.Go(func() {

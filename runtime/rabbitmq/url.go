@@ -23,7 +23,8 @@ type address struct {
 	heartbeat        time.Duration // 0: the broker's
 	connectTimeout   time.Duration
 	tls              *tls.Config // nil: plain TCP
-	serverNameInHost bool        // verify the certificate against the host dialled
+	declaring        declaring
+	serverNameInHost bool // verify the certificate against the host dialled
 }
 
 const (
@@ -137,12 +138,16 @@ func (a *address) parseOptions(query string) error {
 			default:
 				err = errors.New("want plain or external")
 			}
+		case "declare":
+			a.declaring.mode, err = parseDeclareMode(value)
+		case "queue_type":
+			a.declaring.queueType, err = parseQueueType(value)
 		case "cacertfile", "certfile", "keyfile", "server_name_indication":
 			if a.tls == nil {
 				err = errors.New("it needs amqps://")
 			}
 		default:
-			err = errors.New("no such option; there are auth_mechanism, cacertfile, certfile, connection_timeout, heartbeat, keyfile and server_name_indication")
+			err = errors.New("no such option; there are auth_mechanism, cacertfile, certfile, connection_timeout, declare, heartbeat, keyfile, queue_type and server_name_indication")
 		}
 		if err != nil {
 			return fmt.Errorf("option %q: %w", name, err)

@@ -288,7 +288,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
-		Worker: w.config.Name, Subscriptions: w.subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose,
+		Worker: w.config.Name, Subscriptions: w.Subscriptions(), Deliver: w.deliver, Refused: w.login.refuse, Lost: w.lose,
 		ResultLost: func(m *Message, err error) { w.loseResult(m.Task, m.ID, err) }, Logger: w.logger,
 	})
 	if err != nil {
@@ -325,7 +325,8 @@ func (w *Worker) warnOfStrangers() {
 	}
 }
 
-func (w *Worker) subscriptions() []Subscription {
+// Subscriptions are the queues that Run consumes, and what leads to them.
+func (w *Worker) Subscriptions() []Subscription {
 	var out []Subscription
 	for _, q := range w.config.Queues {
 		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name], Bindings: slices.Clone(q.Bindings)}

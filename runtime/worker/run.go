@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/taskgen/taskgen/runtime/builtin"
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -46,8 +47,12 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 		Use: "run", Short: "Run tasks until SIGTERM or SIGINT (the default)", Long: manual, Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.work(cmd.Context(), broker, f) },
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
+	cmd.Flags().SortFlags = false
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "take tasks from `QUEUES` such as mail=2,slow: with slots of\ntheir own, or sharing the -concurrency (default all queues of the tasks)")
 	flags.IntVarP(&f.concurrency, "concurrency", "c", task.DefaultConcurrency, "run `N` tasks at a time")
 	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot)")
@@ -67,7 +72,6 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
-	return cmd
 }
 
 // config checks the flags.

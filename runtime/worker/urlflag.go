@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -15,6 +16,20 @@ import (
 type urlFlag struct {
 	name, variable string
 	given, file    string
+	options        []*urlOption
+}
+
+// urlOption is an option of a RabbitMQ URL that has a flag of its own.
+type urlOption struct {
+	flag, name, value string
+	values            []string
+}
+
+// option adds a flag for an option of a RabbitMQ URL.
+func (f *urlFlag) option(flags *pflag.FlagSet, flag, name, usage string, values ...string) {
+	o := &urlOption{flag: flag, name: name, values: values}
+	flags.StringVar(&o.value, flag, "", usage)
+	f.options = append(f.options, o)
 }
 
 func (f *urlFlag) register(flags *pflag.FlagSet, usage, fallback string) {
@@ -27,8 +42,32 @@ func (f *urlFlag) fileVariable() string { return f.variable + "_FILE" }
 // isGiven says whether the command line names it.
 func (f *urlFlag) isGiven() bool { return f.given != "" || f.file != "" }
 
-// value is the URL; "" if there is none.
+// value is the URL with the options that have flags; "" if there is none.
 func (f *urlFlag) value() (string, error) {
+	url, err := f.plain()
+	if err != nil {
+		return "", err
+	}
+	for _, o := range f.options {
+		if o.value == "" {
+			continue
+		}
+		if !slices.Contains(o.values, o.value) {
+			return "", misuse("-%s %q: want %s", o.flag, o.value, strings.Join(o.values, ", or "))
+		}
+		if !strings.HasPrefix(url, "amqp://") && !strings.HasPrefix(url, "amqps://") {
+			return "", misuse("-%s is for RabbitMQ (amqp://…); the embedded broker makes what it needs", o.flag)
+		}
+		separator := "?"
+		if strings.Contains(url, "?") {
+			separator = "&"
+		}
+		url += separator + o.name + "=" + o.value
+	}
+	return url, nil
+}
+
+func (f *urlFlag) plain() (string, error) {
 	switch {
 	case f.given != "" && f.file != "":
 		return "", misuse("-%s and -%s-file are both given: want one of them", f.name, f.name)
