@@ -1,9 +1,3 @@
-// Package celery has tasks of Go that Python calls, and tasks of Python that Go calls.
-//
-//	export BROKER=amqp://guest:guest@localhost/
-//	go run ./examples/celery/worker -broker $BROKER -Q example-shop
-//	cd examples/celery/python && celery -A billing worker -Q example-billing
-//	cd examples/celery/python && python3 client.py
 package celery
 
 import (
@@ -130,7 +124,6 @@ func celeryWorker(t *testing.T, python, url string) {
 		"--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "info")
 	cmd.Dir = "python"
 	cmd.Env = append(os.Environ(), "BROKER="+url)
-	cmd.WaitDelay = 10 * time.Second
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -125,12 +125,17 @@ func (c *checker) leftOut(f *load.File) {
 		}
 		return
 	}
+	why := f.Constraint
+	if why == "" {
+		why = "its name"
+	}
 	for _, fn := range funcs {
-		why := f.Constraint
-		if why == "" {
-			why = "its name"
-		}
 		c.diags.Warnf(c.w.Position(fn.Decl.Name.Pos()), "%s is no task here: %s keeps the file out of this build (see -tags)", fn.Decl.Name.Name, why)
+	}
+	for _, t := range annotated {
+		if t.Set.Get("extern") != nil {
+			c.diags.Warnf(c.w.Position(t.Spec.Name.Pos()), "%s declares no tasks here: %s keeps the file out of this build (see -tags)", t.Spec.Name.Name, why)
+		}
 	}
 }
 

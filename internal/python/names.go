@@ -1,6 +1,7 @@
 package python
 
 import (
+	"go/token"
 	"path"
 	"regexp"
 	"slices"
@@ -23,8 +24,7 @@ var declared = regexp.MustCompile(`(?m)^(?:def|class) (\w+)|^(\w+)(?:: Any)? = |
 
 // newScope is the module's, without tasks.
 func newScope() *names.Scope {
-	scope := &names.Scope{}
-	scope = scope.Inner()
+	scope := (&names.Scope{}).Inner()
 	scope.Take(keywords...)
 	scope.Take(builtins...)
 	for _, m := range declared.FindAllStringSubmatch(support, -1) {
@@ -35,9 +35,10 @@ func newScope() *names.Scope {
 	return scope
 }
 
-// free is name, with an underscore behind it if it is taken, as Python's style guide has it, or else with a number.
+// free is name, with an underscore behind it if it is taken, as Python's style guide has it, or else with a number. What
+// was a keyword of Go's has one anyway.
 func free(scope *names.Scope, name string) string {
-	if scope.Has(name) {
+	if scope.Has(name) || token.IsKeyword(name) {
 		name += "_"
 	}
 	return scope.Fresh(name)
