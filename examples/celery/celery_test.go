@@ -83,6 +83,7 @@ func pythonCallsGo(ctx context.Context, t *testing.T, python, url string) {
 until 2026-08-21
 the label is b'\x89PNG2026-08-20 4 Ada Lovelace London'
 the receipt is R12
+the cart costs 5
 refused:`
 	if err != nil || !strings.HasPrefix(string(output), want) || !strings.Contains(string(output), "order 7 is empty") {
 		t.Errorf("client.py: %v\n%s\nwant\n%s … order 7 is empty", err, output, want)

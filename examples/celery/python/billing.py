@@ -16,5 +16,11 @@ def charge(customer_id, amount):
 
 
 @app.task
+def cart(customer_id):
+    line = {"article": "tea", "count": customer_id, "price": 2.0}
+    return {"id": customer_id, "placed": "2026-08-20T12:00:00Z", "lines": [line]}
+
+
+@app.task
 def refund(customer_id, amounts, /):
     return -sum(amounts)

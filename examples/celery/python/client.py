@@ -31,6 +31,10 @@ def main() -> None:
     receipt: str = go_tasks.checkout.apply_async((12, 9.5), expires=60).get(timeout=30)
     print("the receipt is", receipt)
 
+    cart = app.signature("billing.cart", args=(5,), queue="example-billing")
+    chain = celery.chain(cart, go_tasks.price.partial(0.5, timedelta(days=1)))
+    print("the cart costs", chain.apply_async().get(timeout=30)["total"])
+
     order["lines"] = []
     try:
         go_tasks.price.delay(order, 0.0, timedelta(0)).get(timeout=30)
