@@ -21,9 +21,9 @@ func (v *values) json(t types.Type) *model.Type {
 		return &model.Type{Kind: model.Any}
 	}
 	switch {
-	case hasMethod(t, "MarshalJSON", "UnmarshalJSON"):
+	case hasMethod(t, inJSON...):
 		return &model.Type{Kind: model.Any}
-	case hasMethod(t, "MarshalText", "UnmarshalText"):
+	case hasMethod(t, asText...):
 		return &model.Type{Kind: model.String}
 	}
 	switch u := t.Underlying().(type) {
@@ -47,6 +47,12 @@ func (v *values) json(t types.Type) *model.Type {
 	}
 	return &model.Type{Kind: model.Any}
 }
+
+// inJSON and asText are the methods by which a type takes in hand what it is in JSON.
+var (
+	inJSON = []string{"MarshalJSON", "UnmarshalJSON"}
+	asText = []string{"MarshalText", "UnmarshalText"}
+)
 
 func hasMethod(t types.Type, names ...string) bool {
 	if _, ok := t.Underlying().(*types.Pointer); ok {
@@ -164,7 +170,7 @@ func (v *values) ownFields(s *types.Struct) (fields []jsonField, embedded []*typ
 			if pointer, ok := elem.(*types.Pointer); ok {
 				elem = types.Unalias(pointer.Elem())
 			}
-			if inner, ok := elem.Underlying().(*types.Struct); ok && !encodesItself(elem) {
+			if inner, ok := elem.Underlying().(*types.Struct); ok && !hasMethod(elem, inJSON...) && !hasMethod(elem, asText...) {
 				embedded = append(embedded, inner)
 				continue
 			}

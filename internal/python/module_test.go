@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskgen/taskgen/internal/check"
 	"github.com/taskgen/taskgen/internal/golden"
+	"github.com/taskgen/taskgen/internal/model"
 )
 
 // TestModules makes a module of the tasks of a Go module, compares it, and has mypy look at how it is used: what is an
@@ -81,6 +82,31 @@ t.bind(mine)
 assert task._s({"site": "eu", "token": "x"}).app is mine
 `))
 	run(t, dir, interpreter(t), "use.py")
+}
+
+// TestHostile checks that nothing in a comment or a name gets out of where it belongs.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	python := interpreter(t)
+	dir := t.TempDir()
+	var counts []string
+	for _, doc := range []string{"plain", `"""`, `\"""`, `"`, `x"`, "a\"\"\"\nimport os\n\"\"\"", `ends with \`, `\N{x} \x \u`, "\u202e\x00\r", `""""""`} {
+		p := &model.Package{Path: "example.com/app", Name: "app", Tasks: []*model.Task{{
+			Name: "n" + doc, Func: "createUser", Stub: "CreateUser", Doc: strings.Split(doc, "\n"),
+			Params:  []*model.Param{{Name: "x", Wire: doc, Type: &model.Type{Kind: model.String}}},
+			Options: model.Options{Queue: doc, Secret: []string{doc}},
+		}}}
+		write(t, filepath.Join(dir, "tasks.py"), Module("tasks", []*model.Package{p}))
+		cmd := exec.CommandContext(t.Context(), python, "-c", "import ast; print(len(ast.parse(open('tasks.py').read()).body))")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%q: %v\n%s", doc, err, out)
+		}
+		if counts = append(counts, string(out)); counts[0] != string(out) {
+			t.Errorf("%q: %s statements, want %s", doc, out, counts[0])
+		}
+	}
 }
 
 // useTyped has mypy check use.py, and tasks.py with it.
