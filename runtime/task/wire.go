@@ -38,7 +38,7 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if !ok {
 		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", name, strings.Join(codec.Names(), ", "))
 	}
-	body, err := encodeCall(serializer, o.spec, visit)
+	body, err := encodeCall(serializer, o.spec, visit, nil)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments as %s: %w", name, err)
 	}
@@ -97,15 +97,15 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 }
 
 // encodeCall writes the body of a call: arguments by name, unless the task's function takes them by position.
-func encodeCall(serializer codec.Serializer, spec *Spec, visit func(codec.Fields)) ([]byte, error) {
+func encodeCall(serializer codec.Serializer, spec *Spec, visit func(codec.Fields), embed []byte) ([]byte, error) {
 	if !spec.Positional {
-		return serializer.EncodeCall(visit, nil)
+		return serializer.EncodeCall(visit, embed)
 	}
 	positional, ok := serializer.(codec.PositionalEncoder)
 	if !ok {
 		return nil, errors.New("the task takes its arguments by position, which this serializer can't write: use another one, or let it have the method EncodePositional")
 	}
-	return positional.EncodePositional(visit, nil)
+	return positional.EncodePositional(visit, embed)
 }
 
 // shownArguments are the headers argsrepr and kwargsrepr.
