@@ -50,7 +50,7 @@ type task struct {
 
 func newChecker(w *load.Workspace, source *load.Source) *checker {
 	c := &checker{w: w, source: source, types: map[string]directive.Set{}, structs: map[string]*hooks{}, taken: source.Taken()}
-	c.values = &values{pkg: source.Path, taken: map[string]bool{}, imports: map[string]string{}}
+	c.values = &values{pkg: source.Path, taken: map[string]bool{}, imports: map[string]string{}, records: map[string]*model.Record{}}
 	for name := range c.taken {
 		c.values.taken[name] = true
 	}
@@ -65,7 +65,7 @@ func (c *checker) generatedFile() string { return filepath.Join(c.source.Dir, mo
 
 // syntax does everything that needs no types.
 func (c *checker) syntax() {
-	var funcs []*task
+	var funcs, externs []*task
 	for _, f := range c.source.Files {
 		c.syntaxErrors(f)
 		if f.AST.Name.Name != c.source.Name && f.AST.Name.Name != "documentation" && f.AST.Name.Name != "_" {
@@ -76,9 +76,13 @@ func (c *checker) syntax() {
 			funcs = append(funcs, &task{file: f, decl: fn.Decl, set: fn.Set})
 		}
 		for _, t := range annotatedTypes {
+			if t.Set.Get("extern") != nil {
+				externs = append(externs, c.externs(f, t)...)
+				continue
+			}
 			c.annotatedType(t)
 		}
-		if filepath.Base(f.Path) == model.FileName && len(annotated) > 0 {
+		if filepath.Base(f.Path) == model.FileName && len(annotated)+len(externs) > 0 {
 			c.errorf(f.AST.Name.Pos(), "%s is the name of the generated file: rename this one", model.FileName)
 		}
 	}
@@ -92,6 +96,7 @@ func (c *checker) syntax() {
 			c.structs[name] = c.findHooks(name)
 		}
 	}
+	c.tasks = append(c.tasks, externs...)
 	if len(c.tasks) > 0 {
 		c.names()
 	}
@@ -120,17 +125,28 @@ func (c *checker) leftOut(f *load.File) {
 		}
 		return
 	}
+	why := f.Constraint
+	if why == "" {
+		why = "its name"
+	}
 	for _, fn := range funcs {
-		why := f.Constraint
-		if why == "" {
-			why = "its name"
-		}
 		c.diags.Warnf(c.w.Position(fn.Decl.Name.Pos()), "%s is no task here: %s keeps the file out of this build (see -tags)", fn.Decl.Name.Name, why)
+	}
+	for _, t := range annotated {
+		if t.Set.Get("extern") != nil {
+			c.diags.Warnf(c.w.Position(t.Spec.Name.Pos()), "%s declares no tasks here: %s keeps the file out of this build (see -tags)", t.Spec.Name.Name, why)
+		}
 	}
 }
 
 func (c *checker) annotatedType(t directive.Type) {
 	name := t.Spec.Name.Name
+	if _, ok := t.Spec.Type.(*ast.InterfaceType); ok {
+		if len(t.Set) > 0 {
+			c.errorf(t.Spec.Name.Pos(), "directives on an interface need //task:extern beside them: add it if others run the tasks that are the methods of %s", name)
+		}
+		return
+	}
 	switch _, isStruct := t.Spec.Type.(*ast.StructType); {
 	case !isStruct || t.Spec.Assign.IsValid():
 		c.errorf(t.Spec.Name.Pos(), "%s is no struct type: only methods of structs can be tasks", name)
@@ -203,12 +219,15 @@ func (c *checker) taskAt(pos token.Pos) *task {
 func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.Package {
 	p := &model.Package{
 		Path: c.source.Path, Name: c.source.Name, Dir: c.source.Dir,
-		Taken: c.values.taken, Imports: c.values.imports,
+		Taken: c.values.taken, Imports: c.values.imports, Records: c.values.records,
 	}
 	for _, t := range c.tasks {
 		if sig := signatures[t.decl]; sig != nil {
 			c.signature(t, sig)
 			c.options(t)
+			if t.model.Extern != "" {
+				c.externOptions(t)
+			}
 		} else {
 			c.incomplete = true
 		}

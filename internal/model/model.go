@@ -4,6 +4,7 @@ package model
 
 import (
 	"go/token"
+	"slices"
 	"time"
 )
 
@@ -22,9 +23,16 @@ type Package struct {
 	// names are not among them; nor is what they dot-import, which is left to
 	// the compiler.
 	Taken map[string]bool
+	// Records are the structs that travel within a Type.JSON, by the name that it has for them.
+	Records map[string]*Record
 	// Imports maps the import path of every package that a type mentions to
 	// that package's name.
 	Imports map[string]string
+}
+
+// Runs says whether some of the tasks are for a worker of ours to run.
+func (p *Package) Runs() bool {
+	return slices.ContainsFunc(p.Tasks, func(t *Task) bool { return t.Extern == "" })
 }
 
 // Struct is a type whose methods are tasks.
@@ -43,6 +51,8 @@ type Task struct {
 	Func, Stub string
 	// Struct is the receiver's type name, "" for a function.
 	Struct string
+	// Extern is the interface that declares the task, for one that others run. It has no function to call.
+	Extern string
 	// Doc is the doc comment without directives, as text lines without "//".
 	Doc []string
 	// Context says that the first parameter is a context.Context.
@@ -69,11 +79,10 @@ const (
 
 // Param is one parameter.
 type Param struct {
-	// Name is the name in the source and on the wire, Field that of the
-	// argument struct's field.
-	Name, Field string
-	Injected    Injected
-	Type        *Type
+	// Name is the name in the source, Wire that in messages, Field that of the argument struct's field.
+	Name, Wire, Field string
+	Injected          Injected
+	Type              *Type
 	// Variadic: Type is the slice type, and the function takes ...Type.Elem.
 	Variadic bool
 }
@@ -96,6 +105,7 @@ const (
 	Slice   // of Elem
 	Map     // of Key and Elem
 	Pointer // to Elem
+	Object  // a Record: in Type.JSON only
 )
 
 // Type is a Go type as source and as kind. The Elem and Key of a Slice, Map or
@@ -106,6 +116,26 @@ type Type struct {
 	Expr Expr
 	Key  *Type
 	Elem *Type
+	// JSON is what an Any is as JSON, for callers in other languages: a type without Expr, in which an Any is any
+	// value, a Duration its nanoseconds, and a Pointer whatever may be null.
+	JSON *Type `json:",omitempty"`
+	// Record is the key of an Object in Package.Records.
+	Record string `json:",omitempty"`
+}
+
+// Record is a struct that travels, as encoding/json sees it.
+type Record struct {
+	// Package is the name of its package, Name its own, type arguments included.
+	Package, Name string
+	Fields        []RecordField
+}
+
+// RecordField is a field of a Record.
+type RecordField struct {
+	Name string // in JSON
+	Type *Type
+	// Optional fields are left out when they are empty.
+	Optional bool
 }
 
 // Expr is a type expression, cut at the package qualifiers: the source of it is
@@ -126,10 +156,11 @@ type Options struct {
 	DefaultRetryDelay                    *time.Duration
 	RetryBackoff, RetryJitter, AutoRetry bool
 	// RateLimit is as the user spelt it, such as "100/m", or Unlimited.
-	RateLimit                   string
-	Timeout, Expires            time.Duration
-	IgnoreResult, TrackStarted  bool
-	DisableErrorEmails          bool
+	RateLimit                  string
+	Timeout, Expires           time.Duration
+	IgnoreResult, TrackStarted bool
+	DisableErrorEmails         bool
+	// RoutingKey has the names that parameters have in messages.
 	Queue, Exchange, RoutingKey string
 	// ExchangeType is direct, topic, fanout or headers.
 	ExchangeType string
@@ -137,7 +168,11 @@ type Options struct {
 	Immediate    bool
 	Priority     *int // 0 highest … 9
 	AckEarly     bool
-	Secret       []string // parameter names
+	Secret       []string // parameter names, as in messages
+	// Args is snake, go or positional, and Params what some parameters are called in messages, by their names in
+	// the source: for extern tasks.
+	Args   string
+	Params map[string]string
 }
 
 // Unlimited is the rate limit of a task that has none even if others have one by default.
