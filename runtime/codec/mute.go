@@ -17,6 +17,7 @@ func (mute) Bytes(b []byte) []byte                  { return b }
 func (mute) Time(t time.Time) time.Time             { return t }
 func (mute) Duration(d time.Duration) time.Duration { return d }
 func (mute) JSON(j json.RawMessage) json.RawMessage { return j }
+func (mute) Raw(raw []byte) []byte                  { return raw }
 func (mute) Any(any)                                {}
 func (mute) Present(set bool) bool                  { return set }
 func (mute) List(n int) int                         { return n }

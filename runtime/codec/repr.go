@@ -209,6 +209,13 @@ func (r *repr) JSON(j json.RawMessage) json.RawMessage {
 }
 
 // Any shows a user's value as the map or list that it becomes on the wire.
+func (r *repr) Raw(raw []byte) []byte {
+	if r.begin() {
+		r.out = append(r.out, "..."...)
+	}
+	return raw
+}
+
 func (r *repr) Any(p any) {
 	visitReflected(r, p)
 	if r.err != nil {

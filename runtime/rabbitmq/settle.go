@@ -66,15 +66,26 @@ func (c *consumer) carryOut(ctx context.Context, d *task.Delivery, o task.Outcom
 			return err
 		}
 	}
-	if o.Result == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
 	defer cancel()
-	if err := c.transport.StoreResult(ctx, o.Result); err != nil {
-		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", d.Message.ID, task.ErrResultLost, o.Result.State, err)
+	return c.sendResults(ctx, o)
+}
+
+// sendResults sends what is to be told of the task, and of those that won't run because of it.
+func (c *consumer) sendResults(ctx context.Context, o task.Outcome) error {
+	var lost error
+	send := func(r *task.Result) {
+		if err := c.transport.StoreResult(ctx, r); err != nil {
+			lost = errors.Join(lost, fmt.Errorf("rabbitmq: task %s: %w: %s: %w", r.ID, task.ErrResultLost, r.State, err))
+		}
 	}
-	return nil
+	if o.Result != nil {
+		send(o.Result)
+	}
+	for _, r := range o.Others {
+		send(r)
+	}
+	return lost
 }
 
 func (c *consumer) stale(d *task.Delivery) error {

@@ -33,6 +33,9 @@ func sizeOf(c change) int {
 		if c.outcome.Result != nil {
 			size += len(c.outcome.Result.Body)
 		}
+		for _, r := range c.outcome.Others {
+			size += len(r.Body)
+		}
 		return size
 	}
 	return 0

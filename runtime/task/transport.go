@@ -162,9 +162,22 @@ type Outcome struct {
 	Dead *DeadLetter
 	// Result is stored, or sent to the caller.
 	Result *Result
+	// Others are results of tasks that won't run because of how this one ended, stored or sent like Result.
+	Others []*Result
 	// Requeue gives the message back as if it had never been delivered, instead of
 	// the ack. Goes with no other part.
 	Requeue bool
+
+	// chord is the group whose chord this outcome completes, "" for none.
+	chord string
+}
+
+// results are all results of the outcome.
+func (o *Outcome) results() []*Result {
+	if o.Result == nil {
+		return o.Others
+	}
+	return append([]*Result{o.Result}, o.Others...)
 }
 
 // DeadLetter says why a message was parked.
