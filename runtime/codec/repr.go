@@ -29,6 +29,13 @@ func Repr(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
+// ReprText shows a text as Python does.
+func ReprText(text string) string {
+	r := repr{max: math.MaxInt}
+	r.quote(text)
+	return string(r.out)
+}
+
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {

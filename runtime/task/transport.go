@@ -156,7 +156,7 @@ type Delivery struct {
 // The zero Outcome is a plain ack.
 type Outcome struct {
 	// Publish are messages that take this one's place: its next attempt, or
-	// the same message for later. They may have the same ID.
+	// the same message for later, which may have the same ID; or those of the tasks that follow.
 	Publish []*Message
 	// Dead parks the message in the queue's dead letters.
 	Dead *DeadLetter
@@ -168,16 +168,8 @@ type Outcome struct {
 	// the ack. Goes with no other part.
 	Requeue bool
 
-	// chord is the group whose chord this outcome completes, "" for none.
-	chord string
-}
-
-// results are all results of the outcome.
-func (o *Outcome) results() []*Result {
-	if o.Result == nil {
-		return o.Others
-	}
-	return append([]*Result{o.Result}, o.Others...)
+	// chords are the groups whose chords this outcome completes.
+	chords []string
 }
 
 // DeadLetter says why a message was parked.
