@@ -22,7 +22,7 @@ type Transport struct {
 	changed *sync.Cond // a queue, a subscription or closed has changed
 	queues  map[string]*queue
 	exchanges
-	task.Chords
+	task.LocalChords
 	results map[string]*result
 	closed  bool
 	tags    uint64

@@ -38,7 +38,7 @@ type eagerTransport struct {
 	executor *executor
 	problem  error
 
-	Chords
+	LocalChords
 
 	mu      sync.Mutex
 	results map[string]*Result

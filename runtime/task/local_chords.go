@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Chords is a [ChordStore] in the memory of this process.
-type Chords struct {
+// LocalChords is a [ChordStore] in the memory of this process.
+type LocalChords struct {
 	mu     sync.Mutex
 	groups map[string]*chordCount
 }
@@ -26,7 +26,7 @@ type chordCount struct {
 const chordTTL = 24 * time.Hour
 
 // count finds what is known of a group, or begins it. Locked.
-func (c *Chords) count(group string) *chordCount {
+func (c *LocalChords) count(group string) *chordCount {
 	now := time.Now()
 	if c.groups == nil {
 		c.groups = map[string]*chordCount{}
@@ -42,7 +42,7 @@ func (c *Chords) count(group string) *chordCount {
 }
 
 // StartChord implements [ChordStore].
-func (c *Chords) StartChord(_ context.Context, group string, size int) error {
+func (c *LocalChords) StartChord(_ context.Context, group string, size int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count(group).size = size
@@ -50,7 +50,7 @@ func (c *Chords) StartChord(_ context.Context, group string, size int) error {
 }
 
 // EndChordPart implements [ChordStore].
-func (c *Chords) EndChordPart(_ context.Context, group string, part ChordPart) ([]ChordPart, error) {
+func (c *LocalChords) EndChordPart(_ context.Context, group string, part ChordPart) ([]ChordPart, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := c.count(group)
@@ -66,7 +66,7 @@ func (c *Chords) EndChordPart(_ context.Context, group string, part ChordPart) (
 }
 
 // ForgetChord implements [ChordStore].
-func (c *Chords) ForgetChord(_ context.Context, group string) error {
+func (c *LocalChords) ForgetChord(_ context.Context, group string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.groups, group)
