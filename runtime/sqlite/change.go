@@ -23,6 +23,8 @@ func sizeOf(c change) int {
 	switch c := c.(type) {
 	case *insertion:
 		return len(c.props) + len(c.body)
+	case *chordEnding:
+		return len(c.part.Body)
 	case *storing:
 		return len(c.result.Body)
 	case *settlement:

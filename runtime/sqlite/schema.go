@@ -98,7 +98,23 @@ CREATE TABLE proc (                     -- processes that lease or wait for resu
 	port    INTEGER NOT NULL,           -- of the doorbell, 0: none
 	worker  TEXT NOT NULL,
 	started INTEGER NOT NULL
-);`}
+);`, `
+CREATE TABLE chord (                    -- the groups whose tasks another one waits for
+	name    TEXT PRIMARY KEY,
+	size    INTEGER NOT NULL,           -- 0: not known yet
+	ended   INTEGER NOT NULL,           -- how many rows of chord_part there are
+	expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX chord_expires ON chord (expires);
+CREATE TABLE chord_part (               -- how their tasks have ended
+	chord   TEXT NOT NULL,              -- chord.name
+	task_id TEXT NOT NULL,
+	place   INTEGER NOT NULL,           -- in the group
+	state   TEXT NOT NULL,
+	type    TEXT NOT NULL,              -- content type
+	body    BLOB NOT NULL,              -- the value, or the exception
+	PRIMARY KEY (chord, task_id)
+) WITHOUT ROWID;`}
 
 // migrate makes a new database, or brings an old one up to date. It runs under
 // the write lock. Nothing is written to a database that is not ours, or newer.

@@ -24,6 +24,9 @@ const upgrade = `ALTER TABLE msg ADD COLUMN label TEXT NOT NULL DEFAULT '';
 	UPDATE msg SET label = 'row ' || id || (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT max(i) FROM n WHERE msg.id > 0);
 	CREATE INDEX msg_label ON msg (label);`
 
+// oldSchema and newSchema are the versions of the schema.
+var oldSchema, newSchema = strconv.Itoa(sqlite.Schema()), strconv.Itoa(sqlite.Schema() + 1)
+
 func init() {
 	if os.Getenv(upgradeVariable) != "" {
 		sqlite.AddMigration(upgrade)
@@ -82,7 +85,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	for _, p := range all {
 		p.end()
 	}
-	if v := version(t, url); v != "2" {
+	if v := version(t, url); v != newSchema {
 		t.Errorf("version %s", v)
 	}
 	if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
@@ -91,7 +94,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	if n := inspect(t, url, `SELECT count(*) FROM msg WHERE label LIKE 'row %50'`)[0][0]; n != "302" {
 		t.Errorf("%s messages have what the upgrade gave them", n)
 	}
-	expectRefusal(t, url, "newer taskgen", "schema 2", "update this program")
+	expectRefusal(t, url, "newer taskgen", "schema "+newSchema, "update this program")
 }
 
 func TestAnOldProgramStopsWhenTheDatabaseIsUpgraded(t *testing.T) {
@@ -145,14 +148,14 @@ func TestAnUpgradeThatIsKilled(t *testing.T) {
 		if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
 			t.Fatalf("%d rows became %d, or others", len(before), len(after))
 		}
-		if v == "2" { // back to the old one, for the next
-			if err := connect(t, url).Exec(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = 1; COMMIT`); err != nil {
+		if v == newSchema { // back to the old one, for the next
+			if err := connect(t, url).Exec(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = ` + oldSchema + `; COMMIT`); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes["1"], outcomes["2"])
-	if outcomes["1"]+outcomes["2"] != upgrades {
+	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes[oldSchema], outcomes[newSchema])
+	if outcomes[oldSchema]+outcomes[newSchema] != upgrades {
 		t.Error(fmt.Sprint(outcomes))
 	}
 }
