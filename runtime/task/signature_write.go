@@ -94,12 +94,12 @@ func (t *transcoder) kwargs(s *signature) []entry {
 	case kindGroup, kindChain:
 		out = append(out, entry{"tasks", t.signatures(s.tasks)})
 	case kindChord:
-		out = append(out,
-			entry{"header", func(v codec.Value) { t.signature(v, s.header) }},
-			entry{"body", func(v codec.Value) { t.signature(v, s.body) }})
 		if !slices.ContainsFunc(s.kwargs, func(f field) bool { return f.name == "kwargs" }) { // Celery asks for it
 			out = append(out, entry{"kwargs", func(v codec.Value) { writeEntries(v, nil) }})
 		}
+		out = append(out,
+			entry{"header", func(v codec.Value) { t.signature(v, s.header) }},
+			entry{"body", func(v codec.Value) { t.signature(v, s.body) }})
 	}
 	return out
 }
