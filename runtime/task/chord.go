@@ -36,11 +36,11 @@ func (e *executor) chords() ChordStore {
 // part is the end of a request as a part of a chord.
 func (r *request) part(state State, value []byte) chordPart {
 	group, _ := nameHeader(r.message.Headers, "group", "")
-	index, err := numberHeader(r.message.Headers["group_index"])
-	if err != nil || !(index >= 0 && index <= maxIndex) {
-		index = maxIndex
+	index, err := indexOf(r.message.Headers["group_index"])
+	if err != nil {
+		index = noIndex
 	}
-	part := chordPart{group: group, ChordPart: ChordPart{ID: r.id, Index: int(index), State: state, Body: value}}
+	part := chordPart{group: group, ChordPart: ChordPart{ID: r.id, Index: index, State: state, Body: value}}
 	if r.serializer != nil {
 		part.ContentType = r.serializer.ContentType()
 	}
@@ -93,6 +93,9 @@ func (e *executor) endPart(c *canvas, r *request, body *signature, part chordPar
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	parts, err := store.EndChordPart(ctx, part.group, part.ChordPart)
+	if errors.Is(err, ErrUnstorable) {
+		return fmt.Errorf("the result can't be that of a part of a chord: %w", err)
+	}
 	if err != nil {
 		return &chordStoreError{fmt.Errorf("ending a part of the chord of group %s: %w", part.group, err)}
 	}

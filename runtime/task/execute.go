@@ -96,13 +96,13 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 func (e *executor) revoked(r *request, why string) Outcome {
 	o, err := e.end(r, Revoked, reject("", "TaskRevokedError", celeryExceptions, errors.New(why)))
 	if err != nil {
-		return e.again(r, err)
+		return e.giveBack(r, err)
 	}
 	return o
 }
 
-// again is the outcome of a request that could not be brought to its end.
-func (e *executor) again(r *request, err error) Outcome {
+// giveBack is the outcome of a request that could not be brought to its end.
+func (e *executor) giveBack(r *request, err error) Outcome {
 	e.logger.Error("what follows a task can't be done now: it goes back to its queue", "task", r.name, "id", r.id, "error", err)
 	time.Sleep(settleRetryDelay)
 	return Outcome{Requeue: true}
@@ -164,7 +164,7 @@ func (e *executor) outcome(r *request, invocation invocation, v verdict) (Outcom
 			return o, v
 		}
 		if _, store := errors.AsType[*chordStoreError](err); store {
-			return e.again(r, err), v
+			return e.giveBack(r, err), v
 		}
 		v = verdict{state: Failure, err: err}
 	case Retried:
@@ -180,7 +180,7 @@ func (e *executor) outcome(r *request, invocation invocation, v verdict) (Outcom
 	}
 	o, err := e.end(r, Failure, v.err)
 	if _, store := errors.AsType[*chordStoreError](err); store {
-		return e.again(r, err), v
+		return e.giveBack(r, err), v
 	}
 	if err != nil {
 		e.logger.Error("what follows the failure of a task can't be sent", "task", r.name, "id", r.id, "error", err)

@@ -61,7 +61,7 @@ func (c *LocalChords) EndChordPart(_ context.Context, group string, part ChordPa
 		return nil, nil
 	}
 	return slices.SortedFunc(maps.Values(known.parts), func(a, b ChordPart) int {
-		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(uint(a.Index), uint(b.Index)), cmp.Compare(a.ID, b.ID))
 	}), nil
 }
 
