@@ -101,7 +101,9 @@ func (e *chordEnding) apply(t *tx) error {
 		})
 		return nil
 	}, e.group)
-	slices.SortFunc(e.whole, func(a, b task.ChordPart) int { return cmp.Or(cmp.Compare(uint(a.Index), uint(b.Index)), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(e.whole, func(a, b task.ChordPart) int {
+		return cmp.Or(cmp.Compare(uint(a.Index), uint(b.Index)), cmp.Compare(a.ID, b.ID))
+	})
 	return err
 }
 
