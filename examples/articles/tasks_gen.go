@@ -51,6 +51,16 @@ func (t EditorExpandRowTask) With(options ...task.Option) EditorExpandRowTask {
 	return EditorExpandRowTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t EditorExpandRowTask) Sig(article Article) task.Sig[task.None] {
+	return t.Task.Sig(&EditorExpandRowArgs{Article: article})
+}
+
+// Step is the call without article, which is the result of the task before it.
+func (t EditorExpandRowTask) Step() task.Step[Article, task.None] {
+	return task.NewStep(t.Task, &EditorExpandRowArgs{}, EditorExpandRowArgs{}.Article)
+}
+
 // EditorExpand is how to do it: what it changes is what is there. The transaction keeps out even who
 // writes at the same moment.
 //
@@ -84,6 +94,16 @@ func (t EditorExpandTask) Delay(ctx context.Context, articleID int64) (*task.Cal
 // With returns the task with other options for the next call.
 func (t EditorExpandTask) With(options ...task.Option) EditorExpandTask {
 	return EditorExpandTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t EditorExpandTask) Sig(articleID int64) task.Sig[task.None] {
+	return t.Task.Sig(&EditorExpandArgs{ArticleID: articleID})
+}
+
+// Step is the call without articleID, which is the result of the task before it.
+func (t EditorExpandTask) Step() task.Step[int64, task.None] {
+	return task.NewStep(t.Task, &EditorExpandArgs{}, EditorExpandArgs{}.ArticleID)
 }
 
 // Retry returns the error with which a running task asks to run again with

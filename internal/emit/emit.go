@@ -61,6 +61,8 @@ func File(p *model.Package) ([]byte, error) {
 		f.visit(t)
 		f.delay(t)
 		f.with(t)
+		f.sig(t)
+		f.step(t)
 		if t.retries() {
 			f.retry(t)
 		}

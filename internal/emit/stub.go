@@ -118,10 +118,10 @@ func (f *file) delay(t *task) {
 	f.Func().Params(jen.Id(s.recv).Id(t.typ)).Id("Delay").
 		ParamsFunc(func(g *jen.Group) {
 			g.Id(s.ctx).Qual(contextPath, "Context")
-			s.list(g, t)
+			s.list(g, t, 0)
 		}).
 		Params(jen.Op("*").Qual(taskPath, "Call").Types(t.result()), jen.Error()).
-		Block(jen.Return(jen.Id(s.recv).Dot("Send").Call(jen.Id(s.ctx), s.literal(t))))
+		Block(jen.Return(jen.Id(s.recv).Dot("Send").Call(jen.Id(s.ctx), s.literal(t, 0))))
 }
 
 func (f *file) with(t *task) {
@@ -132,6 +132,32 @@ func (f *file) with(t *task) {
 		Block(jen.Return(jen.Id(t.typ).Values(
 			jen.Id(s.recv).Dot("Task").Dot("With").Call(jen.Id(s.options).Op("...")),
 		)))
+}
+
+// sig makes the call for chains, groups and chords.
+func (f *file) sig(t *task) {
+	s := f.signature(t)
+	f.comment("Sig is the call, not sent: for task.Chain, task.Group and task.Chord.")
+	f.Func().Params(jen.Id(s.recv).Id(t.typ)).Id("Sig").
+		ParamsFunc(func(g *jen.Group) { s.list(g, t, 0) }).
+		Qual(taskPath, "Sig").Types(t.result()).
+		Block(jen.Return(jen.Id(s.recv).Dot("Task").Dot("Sig").Call(s.literal(t, 0))))
+}
+
+// step is for tasks that can take a result before their other arguments.
+func (f *file) step(t *task) {
+	if len(t.arguments()) == 0 {
+		return
+	}
+	s := f.signature(t)
+	first := t.arguments()[0]
+	f.comment("Step is the call without " + first.Name + ", which is the result of the task before it.")
+	// The type of the result is told by a value: in the body a parameter may hide its name.
+	value := jen.Id(t.args).Values().Dot(t.fields[first])
+	f.Func().Params(jen.Id(s.recv).Id(t.typ)).Id("Step").
+		ParamsFunc(func(g *jen.Group) { s.list(g, t, 1) }).
+		Qual(taskPath, "Step").Types(source(first.Type.Expr), t.result()).
+		Block(jen.Return(jen.Qual(taskPath, "NewStep").Call(jen.Id(s.recv).Dot("Task"), s.literal(t, 1), value)))
 }
 
 // retry is for tasks that return an error: the others could not return this one.
@@ -145,16 +171,16 @@ func (f *file) retry(t *task) {
 		ParamsFunc(func(g *jen.Group) {
 			g.Id(s.ctx).Qual(contextPath, "Context")
 			g.Id(s.cause).Error()
-			s.list(g, t)
+			s.list(g, t, 0)
 		}).
 		Error().
-		Block(jen.Return(jen.Id(s.recv).Dot("Again").Call(jen.Id(s.ctx), jen.Id(s.cause), s.literal(t))))
+		Block(jen.Return(jen.Id(s.recv).Dot("Again").Call(jen.Id(s.ctx), jen.Id(s.cause), s.literal(t, 0))))
 }
 
-// list adds the parameters to g, neighbours of one type together.
-func (s signature) list(g *jen.Group, t *task) {
+// list adds the parameters from a number on to g, neighbours of one type together.
+func (s signature) list(g *jen.Group, t *task, from int) {
 	args := t.arguments()
-	for i := 0; i < len(args); {
+	for i := from; i < len(args); {
 		end := i + 1
 		for end < len(args) && !args[i].Variadic && !args[end].Variadic && slices.Equal(args[end].Type.Expr, args[i].Type.Expr) {
 			end++
@@ -172,11 +198,11 @@ func (s signature) list(g *jen.Group, t *task) {
 	}
 }
 
-// literal is the argument struct made of the parameters.
-func (s signature) literal(t *task) jen.Code {
+// literal is the argument struct made of the parameters from a number on.
+func (s signature) literal(t *task, from int) jen.Code {
 	return jen.Op("&").Id(t.args).ValuesFunc(func(g *jen.Group) {
-		for i, p := range t.arguments() {
-			g.Id(t.fields[p]).Op(":").Id(s.params[i])
+		for i, p := range t.arguments()[from:] {
+			g.Id(t.fields[p]).Op(":").Id(s.params[from+i])
 		}
 	})
 }

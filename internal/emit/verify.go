@@ -41,7 +41,10 @@ func (f *file) verify(src []byte) error {
 func (f *file) wanted() []string {
 	want := []string{"_"}
 	for _, t := range f.tasks {
-		want = append(want, t.Stub, t.typ, t.args, t.args+".Visit", t.typ+".Delay", t.typ+".With")
+		want = append(want, t.Stub, t.typ, t.args, t.args+".Visit", t.typ+".Delay", t.typ+".With", t.typ+".Sig")
+		if len(t.arguments()) > 0 {
+			want = append(want, t.typ+".Step")
+		}
 		if t.retries() {
 			want = append(want, t.typ+".Retry")
 		}

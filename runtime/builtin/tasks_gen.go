@@ -44,6 +44,11 @@ func (t PingTask) With(options ...task.Option) PingTask {
 	return PingTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PingTask) Sig() task.Sig[string] {
+	return t.Task.Sig(&PingArgs{})
+}
+
 // Stats tells what the worker that runs it has done since it started.
 //
 // Task "taskgen.stats".
@@ -72,6 +77,11 @@ func (t StatsTask) Delay(ctx context.Context) (*task.Call[task.Stats], error) {
 // With returns the task with other options for the next call.
 func (t StatsTask) With(options ...task.Option) StatsTask {
 	return StatsTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t StatsTask) Sig() task.Sig[task.Stats] {
+	return t.Task.Sig(&StatsArgs{})
 }
 
 // DeleteExpiredResults deletes the stored results whose time is over, instead of some time
@@ -103,6 +113,11 @@ func (t DeleteExpiredResultsTask) Delay(ctx context.Context) (*task.Call[int], e
 // With returns the task with other options for the next call.
 func (t DeleteExpiredResultsTask) With(options ...task.Option) DeleteExpiredResultsTask {
 	return DeleteExpiredResultsTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t DeleteExpiredResultsTask) Sig() task.Sig[int] {
+	return t.Task.Sig(&DeleteExpiredResultsArgs{})
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -148,6 +163,16 @@ func (t ByNameRunTask) Delay(ctx context.Context, name string, arguments json.Ra
 // With returns the task with other options for the next call.
 func (t ByNameRunTask) With(options ...task.Option) ByNameRunTask {
 	return ByNameRunTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ByNameRunTask) Sig(name string, arguments json.RawMessage) task.Sig[json.RawMessage] {
+	return t.Task.Sig(&ByNameRunArgs{Name: name, Arguments: arguments})
+}
+
+// Step is the call without name, which is the result of the task before it.
+func (t ByNameRunTask) Step(arguments json.RawMessage) task.Step[string, json.RawMessage] {
+	return task.NewStep(t.Task, &ByNameRunArgs{Arguments: arguments}, ByNameRunArgs{}.Name)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -197,6 +222,16 @@ func (t ByNameRunAllTask) With(options ...task.Option) ByNameRunAllTask {
 	return ByNameRunAllTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ByNameRunAllTask) Sig(task string, items []json.RawMessage) task.Sig[[]json.RawMessage] {
+	return t.Task.Sig(&ByNameRunAllArgs{Task: task, Items: items})
+}
+
+// Step is the call without task, which is the result of the task before it.
+func (t ByNameRunAllTask) Step(items []json.RawMessage) task.Step[string, []json.RawMessage] {
+	return task.NewStep(t.Task, &ByNameRunAllArgs{Items: items}, ByNameRunAllArgs{}.Task)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ByNameRunAllTask) Retry(ctx context.Context, cause error, task string, items []json.RawMessage) error {
@@ -243,6 +278,16 @@ func (t HTTPCallTask) Delay(ctx context.Context, method, url string, params json
 // With returns the task with other options for the next call.
 func (t HTTPCallTask) With(options ...task.Option) HTTPCallTask {
 	return HTTPCallTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t HTTPCallTask) Sig(method, url string, params json.RawMessage) task.Sig[json.RawMessage] {
+	return t.Task.Sig(&HTTPCallArgs{Method: method, Url: url, Params: params})
+}
+
+// Step is the call without method, which is the result of the task before it.
+func (t HTTPCallTask) Step(url string, params json.RawMessage) task.Step[string, json.RawMessage] {
+	return task.NewStep(t.Task, &HTTPCallArgs{Url: url, Params: params}, HTTPCallArgs{}.Method)
 }
 
 // Retry returns the error with which a running task asks to run again with

@@ -87,6 +87,26 @@ func (s *jsonSerializer) DecodeMap(data []byte, visit func(Fields)) error {
 	return r.err
 }
 
+func (s *jsonSerializer) EncodeValue(visit func(Value)) ([]byte, error) {
+	w := s.writer(true)
+	defer s.putWriter(w)
+	w.name = valueName
+	visit(w)
+	return w.finish()
+}
+
+func (s *jsonSerializer) DecodeValue(data []byte, visit func(Value)) error {
+	r := s.reader(data, true)
+	defer s.putReader(r)
+	text := scanner{text: data}
+	if err := text.whole(0); err != nil {
+		return fmt.Errorf("json data: %w", err)
+	}
+	r.name = valueName
+	visit(r)
+	return r.err
+}
+
 func (s *jsonSerializer) DecodeTree(data []byte) (any, error) {
 	tree, err := jsonTree(data)
 	if err != nil {

@@ -294,6 +294,15 @@ func (r *jsonReader) JSON(json.RawMessage) json.RawMessage {
 	return bytes.Clone(r.take())
 }
 
+func (r *jsonReader) Raw([]byte) []byte {
+	r.next()
+	if r.err != nil {
+		return nil
+	}
+	r.separate()
+	return r.take()
+}
+
 func (r *jsonReader) Any(p any) {
 	if r.next() {
 		r.problem(badKey)

@@ -235,6 +235,13 @@ func (w *jsonWriter) JSON(j json.RawMessage) json.RawMessage {
 	return j
 }
 
+func (w *jsonWriter) Raw(raw []byte) []byte {
+	if w.separate(); w.err == nil {
+		w.buf = append(w.buf, raw...)
+	}
+	return raw
+}
+
 func (w *jsonWriter) Any(p any) {
 	if !w.begin() {
 		return

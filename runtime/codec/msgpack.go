@@ -92,6 +92,25 @@ func (s *msgpackSerializer) DecodeMap(data []byte, visit func(Fields)) error {
 	return r.err
 }
 
+func (s *msgpackSerializer) EncodeValue(visit func(Value)) ([]byte, error) {
+	w := s.writer(true)
+	defer s.putWriter(w)
+	w.name = valueName
+	visit(w)
+	return w.result()
+}
+
+func (s *msgpackSerializer) DecodeValue(data []byte, visit func(Value)) error {
+	r := s.reader(data, true)
+	defer s.putReader(r)
+	if err := r.whole(); err != nil {
+		return fmt.Errorf("%s data: %w", s.name, err)
+	}
+	r.name = valueName
+	visit(r)
+	return r.err
+}
+
 func (s *msgpackSerializer) DecodeTree(data []byte) (any, error) {
 	r := s.reader(data, true)
 	defer s.putReader(r)

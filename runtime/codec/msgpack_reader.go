@@ -356,6 +356,22 @@ func (r *msgpackReader) container(want kind) int {
 
 func (r *msgpackReader) End() { r.close() }
 
+func (r *msgpackReader) Raw([]byte) []byte {
+	r.next()
+	if r.err != nil {
+		return nil
+	}
+	start := r.pos()
+	w := walker{b: r.body}
+	end := w.skip(start, 0)
+	if end < 0 {
+		r.check(w.err)
+		return nil
+	}
+	r.seek(end)
+	return r.body[start:end:end]
+}
+
 func (r *msgpackReader) Grow(n int) bool {
 	if r.err == nil && !r.room.spend(n) {
 		r.problem(tooMuchRoom)

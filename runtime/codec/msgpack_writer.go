@@ -219,4 +219,11 @@ func (w *msgpackWriter) Map(n int) int {
 
 func (w *msgpackWriter) End() { w.close() }
 
+func (w *msgpackWriter) Raw(raw []byte) []byte {
+	if w.next(); w.err == nil {
+		w.buf = append(w.buf, raw...)
+	}
+	return raw
+}
+
 func (w *msgpackWriter) Grow(int) bool { return w.err == nil }

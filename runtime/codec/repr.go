@@ -46,6 +46,13 @@ func ReprArgs(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
+// ReprText shows a text as Python does.
+func ReprText(text string) string {
+	r := repr{max: math.MaxInt}
+	r.quote(text)
+	return string(r.out)
+}
+
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {
@@ -230,6 +237,13 @@ func (r *repr) JSON(j json.RawMessage) json.RawMessage {
 }
 
 // Any shows a user's value as the map or list that it becomes on the wire.
+func (r *repr) Raw(raw []byte) []byte {
+	if r.begin() {
+		r.out = append(r.out, "..."...)
+	}
+	return raw
+}
+
 func (r *repr) Any(p any) {
 	visitReflected(r, p)
 	if r.err != nil {

@@ -28,6 +28,9 @@ type Serializer interface {
 	// DecodeMap reads one. Fields that the data lacks stay as they are, fields
 	// that visit doesn't ask for are ignored.
 	DecodeMap(data []byte, visit func(Fields)) error
+	// EncodeValue writes the one value that visit visits, and DecodeValue reads one, however it was made.
+	EncodeValue(visit func(Value)) ([]byte, error)
+	DecodeValue(data []byte, visit func(Value)) error
 	// DecodeTree reads any value of this format into nil, bool, int64, uint64
 	// (only beyond int64), *big.Int, float64, string, []byte, time.Time, []any
 	// and map[string]any: for display, and for arguments whose task is unknown.

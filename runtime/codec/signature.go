@@ -90,6 +90,11 @@ func (s *signature) JSON(j json.RawMessage) json.RawMessage {
 	return j
 }
 
+func (s *signature) Raw(raw []byte) []byte {
+	s.add("any")
+	return raw
+}
+
 func (s *signature) Any(p any) { s.add(reflect.TypeOf(p).Elem().String()) }
 
 // Present, List and Map let one element be visited, to learn its type.

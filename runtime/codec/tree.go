@@ -46,7 +46,7 @@ func (s *treeSerializer) ContentType() string     { return s.contentType }
 func (s *treeSerializer) ContentEncoding() string { return s.contentEncoding }
 
 func (s *treeSerializer) EncodeCall(visit func(Fields), embed []byte) ([]byte, error) {
-	kwargs, err := writeTree(visit, failure{})
+	kwargs, err := s.write(visit, failure{})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *treeSerializer) encodeCall(args []any, kwargs any, embed []byte) (_ []b
 }
 
 func (s *treeSerializer) EncodeMap(visit func(Fields)) ([]byte, error) {
-	fields, err := writeTree(visit, failure{result: true})
+	fields, err := s.write(visit, failure{result: true})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *treeSerializer) DecodeCall(body []byte, visit func(Fields)) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	r := treeReader{}
+	r := treeReader{serializer: s}
 	r.room.reset(len(body))
 	embed, err := r.indexCall(tree)
 	if err != nil {
@@ -125,11 +125,30 @@ func (s *treeSerializer) DecodeMap(data []byte, visit func(Fields)) error {
 	if err != nil {
 		return err
 	}
-	r := treeReader{failure: failure{result: true}}
+	r := treeReader{serializer: s, failure: failure{result: true}}
 	r.room.reset(len(data))
 	if err := r.indexKwargs(tree); err != nil {
 		return fmt.Errorf("%s data: %w", s.name, err)
 	}
+	visit(&r)
+	return r.err
+}
+
+func (s *treeSerializer) EncodeValue(visit func(Value)) ([]byte, error) {
+	fields, err := s.write(func(f Fields) { visit(f.Field(valueName)) }, failure{result: true})
+	if err != nil {
+		return nil, err
+	}
+	return s.encode(fields[valueName])
+}
+
+func (s *treeSerializer) DecodeValue(data []byte, visit func(Value)) error {
+	tree, err := s.DecodeTree(data)
+	if err != nil {
+		return err
+	}
+	r := treeReader{serializer: s, failure: failure{result: true, name: valueName}, pending: [][]any{{tree}}}
+	r.room.reset(len(data))
 	visit(&r)
 	return r.err
 }

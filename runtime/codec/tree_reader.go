@@ -10,9 +10,10 @@ import (
 type treeReader struct {
 	failure
 	nesting
-	values []any // of the arguments
-	args   arguments
-	room   allowance
+	serializer *treeSerializer
+	values     []any // of the arguments
+	args       arguments
+	room       allowance
 	// pending are the values to come: the current argument, then what is left
 	// of each list and map that is open; a map is a list of keys and values.
 	pending [][]any
@@ -226,6 +227,18 @@ func (r *treeReader) JSON(json.RawMessage) json.RawMessage {
 		r.want("JSON text", kindOf(x))
 	}
 	return nil
+}
+
+func (r *treeReader) Raw([]byte) []byte {
+	x, _ := r.take()
+	if r.err != nil {
+		return nil
+	}
+	raw, err := r.serializer.encode(x)
+	if err != nil {
+		r.problem("cannot be encoded")
+	}
+	return raw
 }
 
 func (r *treeReader) Any(p any)     { visitReflected(r, p) }

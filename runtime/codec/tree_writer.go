@@ -10,15 +10,16 @@ import (
 type treeWriter struct {
 	failure
 	nesting
-	fields map[string]any
+	serializer *treeSerializer
+	fields     map[string]any
 	// open are the lists and maps that are being filled, innermost last; a map
 	// is a list of keys and values until it ends.
 	lists [][]any
 }
 
-// writeTree returns what visit visits as a map.
-func writeTree(visit func(Fields), f failure) (any, error) {
-	w := treeWriter{failure: f, fields: map[string]any{}}
+// write returns what visit visits as a map.
+func (s *treeSerializer) write(visit func(Fields), f failure) (map[string]any, error) {
+	w := treeWriter{serializer: s, failure: f, fields: map[string]any{}}
 	visit(&w)
 	return w.fields, w.err
 }
@@ -115,6 +116,16 @@ func (w *treeWriter) JSON(j json.RawMessage) json.RawMessage {
 		w.problem(badJSON)
 	}
 	return j
+}
+
+func (w *treeWriter) Raw(raw []byte) []byte {
+	tree, err := w.serializer.DecodeTree(raw)
+	if err != nil {
+		w.problem("cannot be decoded")
+	}
+	w.next()
+	w.add(tree)
+	return raw
 }
 
 func (w *treeWriter) Any(p any) { visitReflected(w, p) }

@@ -49,6 +49,9 @@ type Value interface {
 	Duration(d time.Duration) time.Duration
 	// JSON is any JSON value, carried as it is in JSON and as text elsewhere.
 	JSON(j json.RawMessage) json.RawMessage
+	// Raw is any value as the serializer of the message has encoded it, or is to encode it: a part of a message that is
+	// passed on without a look into it. It must come from the same serializer, and may share memory with the message.
+	Raw(raw []byte) []byte
 	// Any encodes or decodes the value that p, a non-nil pointer, points to by
 	// reflection. Struct fields are named by their json tags in every serializer.
 	Any(p any)

@@ -172,6 +172,9 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 	if o.Result != nil {
 		t.store(o.Result)
 	}
+	for _, r := range o.Others {
+		t.store(r)
+	}
 	if o.Requeue {
 		heap.Push(&t.queue(out.queue).ready, out.item)
 	}

@@ -23,6 +23,7 @@ type Transport struct {
 	changed *sync.Cond // a queue, a subscription or closed has changed
 	queues  map[string]*queue
 	exchanges
+	task.LocalChords
 	listeners map[*listener]struct{}
 	results   map[string]*result
 	closed    bool

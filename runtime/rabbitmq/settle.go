@@ -44,7 +44,7 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 		s.hold(d.Tag)
 		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
 	}
-	lost := c.reply(ctx, d.Message, o.Result)
+	lost := c.reply(ctx, d.Message, o)
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
 	_ = s.channel.Ack(d.Tag, false)
@@ -74,21 +74,33 @@ func (c *consumer) replace(ctx context.Context, d *task.Delivery, o task.Outcome
 	return c.park(ctx, d.Message, o.Dead)
 }
 
-// reply puts a result on its way to the caller, and sees to it that it arrives.
-func (c *consumer) reply(ctx context.Context, m *task.Message, r *task.Result) error {
-	if r == nil || r.ReplyTo == "" {
+// reply puts what is to be told of the task, and of those that won't run because of it, on its way to the callers.
+func (c *consumer) reply(ctx context.Context, m *task.Message, o task.Outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
+	defer cancel()
+	var lost error
+	if o.Result != nil {
+		lost = c.send(ctx, m, o.Result)
+	}
+	for _, r := range o.Others {
+		lost = errors.Join(lost, c.send(ctx, m, r))
+	}
+	return lost
+}
+
+// send puts a result on its way, and sees to it that it arrives.
+func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) error {
+	if r.ReplyTo == "" {
 		return nil
 	}
 	lost := func(err error) error {
-		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", m.ID, task.ErrResultLost, r.State, err)
+		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", r.ID, task.ErrResultLost, r.State, err)
 	}
 	out, err := newReply(r)
 	if err != nil {
 		return lost(err)
 	}
-	sending, cancel := context.WithTimeout(ctx, resultTimeout)
-	defer cancel()
-	sent, err := c.transport.publisher.handOver(sending, out)
+	sent, err := c.transport.publisher.handOver(ctx, out)
 	if err != nil {
 		return lost(err)
 	}

@@ -29,6 +29,8 @@ func sizeOf(c change) int {
 			size += h.size
 		}
 		return size
+	case *chordEnding:
+		return len(c.part.Body)
 	case *storing:
 		return len(c.result.Body)
 	case *settlement:
@@ -38,6 +40,9 @@ func sizeOf(c change) int {
 		}
 		if c.outcome.Result != nil {
 			size += len(c.outcome.Result.Body)
+		}
+		for _, r := range c.outcome.Others {
+			size += len(r.Body)
 		}
 		return size
 	}

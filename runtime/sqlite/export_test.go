@@ -13,7 +13,7 @@ func OpenAt(ctx context.Context, url string, now func() time.Time) (*Transport, 
 	return openAt(ctx, url, now)
 }
 
-// Schema is the newest version of the schema.
+// Schema is the version of the schema that this program writes.
 func Schema() int { return len(migrations) }
 
 // AddMigration makes this process one of a newer program.

@@ -116,7 +116,23 @@ CREATE TABLE broadcast (                -- what a listener has not heard yet
 	props    BLOB NOT NULL,             -- as in body
 	body     BLOB NOT NULL
 );
-CREATE INDEX broadcast_listener ON broadcast (listener);`}
+CREATE INDEX broadcast_listener ON broadcast (listener);`, `
+CREATE TABLE chord (                    -- the groups whose tasks another one waits for
+	name    TEXT PRIMARY KEY,
+	size    INTEGER NOT NULL,           -- 0: not known yet
+	ended   INTEGER NOT NULL,           -- how many rows of chord_part there are
+	expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX chord_expires ON chord (expires);
+CREATE TABLE chord_part (               -- how their tasks have ended
+	chord   TEXT NOT NULL,              -- chord.name
+	task_id TEXT NOT NULL,
+	place   INTEGER NOT NULL,           -- in the group
+	state   TEXT NOT NULL,
+	type    TEXT NOT NULL,              -- content type
+	body    BLOB NOT NULL,              -- the value, or the exception
+	PRIMARY KEY (chord, task_id)
+) WITHOUT ROWID;`}
 
 // migrate makes a new database, or brings an old one up to date. It runs under
 // the write lock. Nothing is written to a database that is not ours, or newer.

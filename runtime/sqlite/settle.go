@@ -76,6 +76,11 @@ func (s *settlement) apply(t *tx) error {
 			return err
 		}
 	}
+	for _, r := range s.outcome.Others {
+		if err := storeResult(t, r); err != nil {
+			return err
+		}
+	}
 	t.freed[s.lease.sub]++
 	return nil
 }

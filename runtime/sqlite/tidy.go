@@ -17,7 +17,7 @@ const (
 	maxLog = 16 << 20
 )
 
-// tidy deletes expired results, and gives free space back, unless another
+// tidy deletes expired results and chords, and gives free space back, unless another
 // process is at it.
 func (t *Transport) tidy(ctx context.Context) {
 	db := t.writer.db.Load()
@@ -35,7 +35,7 @@ func (t *Transport) tidy(ctx context.Context) {
 	if _, err := t.deleteExpired(ctx); err != nil {
 		return
 	}
-	if t.writer.do(ctx, &fading{}) != nil {
+	if t.writer.do(ctx, &fading{}) != nil || t.writer.do(ctx, chordExpiry{}) != nil {
 		return
 	}
 	vacuum := &vacuuming{logPath: db.path + "-wal", more: true}

@@ -24,14 +24,14 @@ const upgrade = `ALTER TABLE msg ADD COLUMN label TEXT NOT NULL DEFAULT '';
 	UPDATE msg SET label = 'row ' || id || (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT max(i) FROM n WHERE msg.id > 0);
 	CREATE INDEX msg_label ON msg (label);`
 
+// oldSchema and newSchema are the versions of the schema.
+var oldSchema, newSchema = strconv.Itoa(sqlite.Schema()), strconv.Itoa(sqlite.Schema() + 1)
+
 func init() {
 	if os.Getenv(upgradeVariable) != "" {
 		sqlite.AddMigration(upgrade)
 	}
 }
-
-// newerSchema is the newer program's version of the schema.
-var newerSchema = strconv.Itoa(sqlite.Schema() + 1)
 
 // startNewer is start for a process of the newer program.
 func startNewer(t testing.TB, role string, args ...string) *process {
@@ -85,7 +85,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	for _, p := range all {
 		p.end()
 	}
-	if v := version(t, url); v != newerSchema {
+	if v := version(t, url); v != newSchema {
 		t.Errorf("version %s", v)
 	}
 	if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
@@ -94,7 +94,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	if n := inspect(t, url, `SELECT count(*) FROM msg WHERE label LIKE 'row %50'`)[0][0]; n != "302" {
 		t.Errorf("%s messages have what the upgrade gave them", n)
 	}
-	expectRefusal(t, url, "newer taskgen", "schema "+newerSchema, "update this program")
+	expectRefusal(t, url, "newer taskgen", "schema "+newSchema, "update this program")
 }
 
 func TestAnOldProgramStopsWhenTheDatabaseIsUpgraded(t *testing.T) {
@@ -148,15 +148,14 @@ func TestAnUpgradeThatIsKilled(t *testing.T) {
 		if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
 			t.Fatalf("%d rows became %d, or others", len(before), len(after))
 		}
-		if v == newerSchema { // back to the old one, for the next
-			back := fmt.Sprintf(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = %d; COMMIT`, sqlite.Schema())
-			if err := connect(t, url).Exec(back); err != nil {
+		if v == newSchema { // back to the old one, for the next
+			if err := connect(t, url).Exec(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = ` + oldSchema + `; COMMIT`); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes[strconv.Itoa(sqlite.Schema())], outcomes[newerSchema])
-	if outcomes[strconv.Itoa(sqlite.Schema())]+outcomes[newerSchema] != upgrades {
+	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes[oldSchema], outcomes[newSchema])
+	if outcomes[oldSchema]+outcomes[newSchema] != upgrades {
 		t.Error(fmt.Sprint(outcomes))
 	}
 }

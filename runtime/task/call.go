@@ -18,6 +18,9 @@ type Call[R any] struct {
 	ignored bool
 	// destination says for people where it was sent.
 	destination string
+	// gather and states collect what is known of the members of a group; nil for any other call.
+	gather func(context.Context) (R, error)
+	states func(context.Context) (Status, error)
 }
 
 // Get waits for the task to end and returns its result, or the error it ended
@@ -25,6 +28,9 @@ type Call[R any] struct {
 // waiting. Always give ctx a deadline: a task that nobody runs never ends.
 func (c *Call[R]) Get(ctx context.Context) (R, error) {
 	var value R
+	if c.gather != nil {
+		return c.gather(ctx)
+	}
 	if c.ignored {
 		return value, fmt.Errorf("task %s %s: %w", c.task, c.ID, ErrNoResult)
 	}
@@ -51,6 +57,9 @@ type Status struct {
 
 // Status asks for the state of the call without waiting. A task that waits, runs, or is unknown is [Pending].
 func (c *Call[R]) Status(ctx context.Context) (Status, error) {
+	if c.states != nil {
+		return c.states(ctx)
+	}
 	stored, err := c.client.transport.Result(ctx, c.ID)
 	if err != nil {
 		return Status{}, fmt.Errorf("status of task %s %s: %w", c.task, c.ID, err)

@@ -38,6 +38,8 @@ type eagerTransport struct {
 	executor *executor
 	problem  error
 
+	LocalChords
+
 	mu      sync.Mutex
 	results map[string]*Result
 }
@@ -46,25 +48,32 @@ func (t *eagerTransport) Publish(ctx context.Context, m *Message) error {
 	if t.problem != nil {
 		return t.problem
 	}
-	for m != nil {
+	if _, ok := t.executor.registry.Lookup(m.Task); !ok {
+		return errors.New("it is not registered with this eager client: add its package's RegisterTasks")
+	}
+	for todo := []*Message{m}; len(todo) > 0; todo = todo[1:] {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, ok := t.executor.registry.Lookup(m.Task); !ok {
-			return errors.New("it is not registered with this eager client: add its package's RegisterTasks")
-		}
-		outcome := t.runOnce(ctx, m)
-		if outcome.Result != nil {
-			t.mu.Lock()
-			t.results[m.ID] = outcome.Result
-			t.mu.Unlock()
-		}
-		m = nil
-		if len(outcome.Publish) > 0 {
-			m = outcome.Publish[0]
-		}
+		outcome := t.runOnce(ctx, todo[0])
+		todo = append(todo, outcome.Publish...)
+		t.keep(outcome)
 	}
 	return nil
+}
+
+// keep keeps the results of an outcome.
+func (t *eagerTransport) keep(o Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range append(o.Others, o.Result) {
+		if r != nil {
+			t.results[r.ID] = r
+		}
+	}
+	for _, group := range o.chords {
+		_ = t.ForgetChord(context.Background(), group)
+	}
 }
 
 func (t *eagerTransport) runOnce(ctx context.Context, m *Message) Outcome {

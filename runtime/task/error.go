@@ -27,6 +27,8 @@ var (
 	ErrRevoked = errors.New("revoked")
 	// ErrNoResult: the task ignores its result, so there is none to wait for.
 	ErrNoResult = errors.New("the task ignores its result")
+	// ErrUnstorable: a store can't keep a value of this kind, now or later.
+	ErrUnstorable = errors.New("the store can't keep this value")
 	// ErrDraining is the cause with which the contexts of running tasks end when
 	// the worker's drain time is over.
 	ErrDraining = errors.New("the worker is shutting down")

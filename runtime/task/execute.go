@@ -38,12 +38,16 @@ type executor struct {
 	logFile      string
 	logLevel     slog.Level
 
+	// chordless has the names of tasks of which was told that nobody counts their chords.
+	chordless sync.Map
+
 	// large is held while a large body is read, so that several of them take no more memory than one.
 	large sync.Mutex
 }
 
 // read reads a delivery as far as its headers go and finds its task.
 func (e *executor) read(d *Delivery) (*request, *rejection) {
+	e.upgrade(d.Message)
 	r, rejected := readRequest(d)
 	if s, ok := codec.ByContentType(d.Message.ContentType); ok && slices.Contains(e.accept, s.ContentType()) {
 		r.serializer = s
@@ -66,16 +70,18 @@ func (e *executor) read(d *Delivery) (*request, *rejection) {
 
 // rejected is the outcome of a message that can't be run: parked, and the caller told.
 func (e *executor) rejected(r *request, rejected *rejection) Outcome {
-	return Outcome{
-		Dead: &DeadLetter{
-			Reason: rejected.reason,
-			Error:  safeText(rejected.err),
-			Worker: e.name,
-			Time:   e.now(),
-			Queue:  r.message.Queue,
-		},
-		Result: e.failure(r, Failure, rejected),
+	o, err := e.end(r, Failure, rejected)
+	if err != nil {
+		e.logger.Error("what was to follow a task that is parked is not told of its failure", "task", r.name, "id", r.id, "error", err)
 	}
+	o.Dead = &DeadLetter{
+		Reason: rejected.reason,
+		Error:  safeText(rejected.err),
+		Worker: e.name,
+		Time:   e.now(),
+		Queue:  r.message.Queue,
+	}
+	return o
 }
 
 // expired says whether the request may not start any more, with its outcome.
@@ -83,13 +89,29 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 	if r.expires.IsZero() || e.now().Before(r.expires) {
 		return Outcome{}, false
 	}
-	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errors.New("expired")))}, true
+	return e.revoked(r, "expired"), true
+}
+
+// revoked is the outcome of a request that is not run, for a reason that Celery has a word for: revoked, expired or terminated.
+func (e *executor) revoked(r *request, why string) Outcome {
+	o, err := e.end(r, Revoked, reject("", "TaskRevokedError", celeryExceptions, errors.New(why)))
+	if err != nil {
+		return e.giveBack(r, err)
+	}
+	return o
+}
+
+// giveBack is the outcome of a request that could not be brought to its end.
+func (e *executor) giveBack(r *request, err error) Outcome {
+	e.logger.Error("what follows a task can't be done now: it goes back to its queue", "task", r.name, "id", r.id, "error", err)
+	time.Sleep(settleRetryDelay)
+	return Outcome{Requeue: true}
 }
 
 // execute runs the request once and hands what follows to then, also if the task or a hook ends its
 // goroutine (runtime.Goexit): all that comes after the run is deferred.
 func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) {
-	invocation, embed, rejected := e.decode(r)
+	invocation, rejected := e.decode(r)
 	if rejected != nil {
 		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
 		defer then(e.rejected(r, rejected))
@@ -107,7 +129,7 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 			then(Outcome{Requeue: true})
 			return
 		}
-		outcome, v := e.outcome(r, invocation, embed, e.judge(r, err))
+		outcome, v := e.outcome(r, invocation, e.judge(r, err))
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
@@ -134,21 +156,21 @@ func (e *executor) judge(r *request, err error) (v verdict) {
 }
 
 // outcome turns the verdict on a run into what is to be done. What can't be done makes another verdict of it.
-func (e *executor) outcome(r *request, invocation invocation, embed []byte, v verdict) (Outcome, verdict) {
+func (e *executor) outcome(r *request, invocation invocation, v verdict) (Outcome, verdict) {
 	switch v.state {
 	case Success:
-		if e.ignores(r) {
-			return Outcome{}, v
-		}
-		body, err := e.success(r, invocation)
+		o, err := e.succeed(r, invocation.result)
 		if err == nil {
-			return Outcome{Result: e.result(r, r.serializer, Success, body)}, v
+			return o, v
+		}
+		if _, store := errors.AsType[*chordStoreError](err); store {
+			return e.giveBack(r, err), v
 		}
 		v = verdict{state: Failure, err: err}
 	case Retried:
 		var next *Message
 		err := guard(func() (err error) {
-			next, err = e.next(r, v, embed)
+			next, err = e.next(r, v)
 			return err
 		})
 		if err == nil {
@@ -156,13 +178,20 @@ func (e *executor) outcome(r *request, invocation invocation, embed []byte, v ve
 		}
 		v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
 	}
-	return Outcome{Result: e.failure(r, Failure, v.err)}, v
+	o, err := e.end(r, Failure, v.err)
+	if _, store := errors.AsType[*chordStoreError](err); store {
+		return e.giveBack(r, err), v
+	}
+	if err != nil {
+		e.logger.Error("what follows the failure of a task can't be sent", "task", r.name, "id", r.id, "error", err)
+	}
+	return o, v
 }
 
 // success is the message of a result.
-func (e *executor) success(r *request, invocation invocation) (body []byte, err error) {
+func (e *executor) success(r *request, result func(codec.Value), sent []child) (body []byte, err error) {
 	err = guard(func() (err error) {
-		body, err = writeResult(r.serializer, r.id, Success, invocation.result, nil)
+		body, err = writeResult(r.serializer, r.id, Success, result, nil, sent)
 		return err
 	})
 	switch {
@@ -208,7 +237,7 @@ func (e *executor) failure(r *request, state State, err error) *Result {
 	}
 	var body []byte
 	encodeErr := guard(func() (problem error) {
-		body, problem = writeResult(serializer, r.id, state, nil, describe(err))
+		body, problem = writeResult(serializer, r.id, state, nil, describe(err), r.sent.list())
 		return problem
 	})
 	if encodeErr != nil {
@@ -226,7 +255,7 @@ func (e *executor) result(r *request, s codec.Serializer, state State, body []by
 }
 
 // decode decompresses the body and reads the arguments from it.
-func (e *executor) decode(r *request) (invocation invocation, embed []byte, rejected *rejection) {
+func (e *executor) decode(r *request) (invocation invocation, rejected *rejection) {
 	body, err := decompress(r.message, min(largeBody, e.maxDecompressed))
 	if _, large := errors.AsType[*codec.LimitError](err); large || len(body) > largeBody {
 		e.large.Lock()
@@ -241,17 +270,23 @@ func (e *executor) decode(r *request) (invocation invocation, embed []byte, reje
 	}
 	if err == nil {
 		invocation = r.entry.prepare()
+		var embed []byte
 		err = guard(func() (err error) {
 			embed, err = r.serializer.DecodeCall(body, invocation.visit)
 			return err
 		})
+		if err == nil {
+			if r.follows, err = readEmbed(r.serializer, embed); err != nil {
+				return nil, reject(ReasonBadHeader, "DecodeError", "kombu.exceptions", err)
+			}
+		}
 	}
 	if err == nil {
-		return invocation, embed, nil
+		return invocation, nil
 	}
 	reason := ReasonUndecodable
 	if _, wrong := errors.AsType[*codec.ArgumentError](err); wrong {
-		return nil, nil, reject(ReasonBadArguments, "TypeError", "builtins", fmt.Errorf("%s%s: %w", r.name, r.entry.Signature(), err))
+		return nil, reject(ReasonBadArguments, "TypeError", "builtins", fmt.Errorf("%s%s: %w", r.name, r.entry.Signature(), err))
 	}
 	if _, large := errors.AsType[*codec.LimitError](err); large {
 		reason = ReasonTooLarge
@@ -259,7 +294,7 @@ func (e *executor) decode(r *request) (invocation invocation, embed []byte, reje
 	if p, panicked := errors.AsType[*PanicError](err); panicked { // its text may quote the arguments
 		err = fmt.Errorf("%s: the decoder panicked (%T)", r.serializer.Name(), p.Value)
 	}
-	return nil, nil, reject(reason, "DecodeError", "kombu.exceptions", err)
+	return nil, reject(reason, "DecodeError", "kombu.exceptions", err)
 }
 
 // largeBody is how large a body is, decompressed, that is not read beside another one as large.
@@ -286,7 +321,8 @@ func guard(f func() error) (err error) {
 
 // enter returns the context of a run.
 func (e *executor) enter(ctx context.Context, r *request) context.Context {
-	return context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger, stats: e.stats})
+	r.sent = &offspring{}
+	return context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger, stats: e.stats, sent: r.sent})
 }
 
 // started stores the state STARTED where that is asked for. Nothing depends on it.
@@ -301,7 +337,7 @@ func (e *executor) started(ctx context.Context, r *request) {
 		v.String("hostname")
 		v.String(e.name)
 		v.End()
-	}, nil)
+	}, nil, nil)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, startedTimeout)
 		defer cancel()
@@ -374,7 +410,7 @@ func (e *executor) info(r *request) Info {
 
 // next is the message of the next attempt: the same id, headers, priority and queue,
 // with the new arguments if there are any.
-func (e *executor) next(r *request, v verdict, embed []byte) (*Message, error) {
+func (e *executor) next(r *request, v verdict) (*Message, error) {
 	next := later(r.message)
 	next.Headers["retries"] = int32(r.retries + 1)
 	next.Headers["parent_id"] = r.id
@@ -393,7 +429,7 @@ func (e *executor) next(r *request, v verdict, embed []byte) (*Message, error) {
 			return nil, err
 		}
 		if v.retry.visit != nil {
-			if err := e.replaceArguments(next, r, v.retry.visit, embed); err != nil {
+			if err := e.replaceArguments(next, r, v.retry.visit); err != nil {
 				return nil, err
 			}
 		}
@@ -406,7 +442,11 @@ func (e *executor) next(r *request, v verdict, embed []byte) (*Message, error) {
 	return next, nil
 }
 
-func (e *executor) replaceArguments(m *Message, r *request, visit func(codec.Fields), embed []byte) error {
+func (e *executor) replaceArguments(m *Message, r *request, visit func(codec.Fields)) error {
+	embed, err := r.follows.encode(r.serializer)
+	if err != nil {
+		return fmt.Errorf("encoding what follows the task: %w", err)
+	}
 	body, err := r.serializer.EncodeCall(visit, embed)
 	if err != nil {
 		return fmt.Errorf("encoding the new arguments: %w", err)

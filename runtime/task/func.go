@@ -52,6 +52,9 @@ func (f Func[A, R]) DelayMany(ctx context.Context, args []A) ([]*Call[R], error)
 	return f.Task.DelayMany(ctx, wrap(args))
 }
 
+// Sig is the call, not sent: for [Chain], [Group] and [Chord]. [NewStep] makes one that lacks the first argument.
+func (f Func[A, R]) Sig(args A) Sig[R] { return f.Task.Sig(&FuncArgs[A]{args}) }
+
 // Map runs the task on each element of args in one run, as [Task.Map] does.
 func (f Func[A, R]) Map(ctx context.Context, args []A) (*Call[[]R], error) {
 	return f.Task.Map(ctx, wrap(args))

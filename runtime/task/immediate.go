@@ -50,7 +50,13 @@ func slotExchange(queue string) string { return queue + ".slots" }
 // publishMany sends a batch. Immediate tasks go one after the other.
 func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 	if !ms[0].immediate {
-		return c.transport.PublishMany(ctx, ms)
+		errs := c.transport.PublishMany(ctx, ms)
+		for i, m := range ms {
+			if errs == nil || errs[i] == nil {
+				note(ctx, child{id: m.ID})
+			}
+		}
+		return errs
 	}
 	var errs []error
 	for i, m := range ms {
@@ -64,8 +70,16 @@ func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 	return errs
 }
 
-// publish sends a message, immediately if it asks for that.
+// publish sends a message, immediately if it asks for that, and notes it as a child of the task that sends it.
 func (c *Client) publish(ctx context.Context, m *Message) error {
+	err := c.dispatch(ctx, m)
+	if err == nil {
+		note(ctx, child{id: m.ID})
+	}
+	return err
+}
+
+func (c *Client) dispatch(ctx context.Context, m *Message) error {
 	if !m.immediate {
 		return c.transport.Publish(ctx, m)
 	}
@@ -258,7 +272,7 @@ func (w *Worker) sendGrant(ctx context.Context, r *request, slot string) error {
 		}
 	}
 	text, _ := codec.ByName("json")
-	body, err := writeResult(text, r.id, Success, func(v codec.Value) { codec.Any(v, &grant{Queue: queue, Slot: slot}) }, nil)
+	body, err := writeResult(text, r.id, Success, func(v codec.Value) { codec.Any(v, &grant{Queue: queue, Slot: slot}) }, nil, nil)
 	if err != nil {
 		return err
 	}

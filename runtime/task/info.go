@@ -47,6 +47,8 @@ type running struct {
 	client *Client
 	logger *slog.Logger
 	stats  func() Stats
+	// sent are the tasks that it has sent; nil where nobody asks.
+	sent *offspring
 }
 
 type runningKey struct{}

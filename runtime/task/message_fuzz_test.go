@@ -2,12 +2,14 @@ package task
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,7 @@ func fuzzExecutor(t testing.TB) (*executor, *Entry) {
 		now:    func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) },
 		logger: slog.New(slog.DiscardHandler),
 	}
+	e.client = NewClient(&eagerTransport{results: map[string]*Result{}}, ClientConfig{})
 	for _, name := range codec.Names() {
 		s, _ := codec.ByName(name)
 		e.accept = append(e.accept, s.ContentType())
@@ -77,8 +80,8 @@ func fuzzExecutor(t testing.TB) (*executor, *Entry) {
 }
 
 // FuzzMessage: whatever a message has in its headers, properties and body, it is a task that can be decoded or that is
-// parked with a reason, its caller can be told, and the next attempt is the same task. Those of protocol 1, which has
-// no headers, are no tasks.
+// parked with a reason, its caller can be told, the next attempt is the same task, and what follows are tasks that
+// can be read as well.
 func FuzzMessage(f *testing.F) {
 	for _, path := range append(capturedPaths(f, "task-v2-"), capturedPaths(f, "task-v1-")...) {
 		m := readCaptured(f, path)
@@ -132,7 +135,32 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		checkNextAttempt(t, e, r)
+		checkFollowing(t, e, r)
 	})
+}
+
+// checkFollowing holds that what follows a success and a failure, if it can be sent at all, can be read again.
+func checkFollowing(t *testing.T, e *executor, r *request) {
+	t.Helper()
+	succeeded, _ := e.succeed(r, func(v codec.Value) { v.String("value") })
+	failed, _ := e.end(r, Failure, errors.New("failed"))
+	for _, m := range slices.Concat(succeeded.Publish, failed.Publish) {
+		next, rejected := e.read(&Delivery{Message: m})
+		if rejected != nil && rejected.reason != ReasonUnknownTask {
+			t.Fatalf("what follows is rejected: %v\n%v %q", rejected, m.Headers, m.Body)
+		}
+		if next.id != m.ID || next.parentID != r.id || next.rootID != r.rootID {
+			t.Errorf("what follows %s is %s, child of %s, of %s", r.id, next.id, next.parentID, next.rootID)
+		}
+		if e.peek(next) == nil {
+			t.Errorf("what follows %s after that can't be read: %q", r.id, m.Body)
+		}
+	}
+	for _, result := range slices.Concat(succeeded.Others, failed.Others) {
+		if failure, err := readResult(result, "t", nil); err != nil || failure == nil {
+			t.Errorf("a step that is left out tells of %v, %v", failure, err)
+		}
+	}
 }
 
 // fuzzRead reads a delivery as a worker does, down to its arguments.
@@ -143,7 +171,7 @@ func fuzzRead(t *testing.T, e *executor, entry *Entry, d *Delivery) (r *request,
 			return
 		}
 		r.entry = entry // so that what comes under other names is decoded too
-		_, _, rejected = e.decode(r)
+		_, rejected = e.decode(r)
 	})
 	return r, rejected
 }
@@ -186,7 +214,7 @@ func checkNextAttempt(t *testing.T, e *executor, r *request) {
 		t.Fatalf("accepted %+v", r)
 	}
 	before := maps.Clone(r.message.Headers)
-	next, err := e.next(r, verdict{state: Retried, delay: time.Second}, nil)
+	next, err := e.next(r, verdict{state: Retried, delay: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +292,7 @@ func FuzzResult(f *testing.F) {
 	for _, name := range codec.Names() {
 		s, _ := codec.ByName(name)
 		for _, failure := range []*TaskError{nil, {Type: "T", Module: "m", Message: "text", Traceback: "stack"}} {
-			body, err := writeResult(s, "42", Success, func(v codec.Value) { v.String("value") }, failure)
+			body, err := writeResult(s, "42", Success, func(v codec.Value) { v.String("value") }, failure, nil)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -310,7 +338,7 @@ func FuzzResult(f *testing.F) {
 			}
 		}
 		s, _ := codec.ByContentType(contentType)
-		body, err = writeResult(s, "42", stored.State, nil, failure)
+		body, err = writeResult(s, "42", stored.State, nil, failure, nil)
 		if err != nil {
 			t.Fatalf("%+v can't be written: %v", failure, err)
 		}

@@ -29,6 +29,8 @@ type callOptions struct {
 	immediate     bool
 	headers       map[string]any
 	explicitQueue bool
+	links         []linked
+	errlinks      []linked
 	err           error
 }
 

@@ -23,6 +23,9 @@ type request struct {
 	ignoreResult               *bool
 	serializer                 codec.Serializer
 	entry                      *Entry
+	// follows is what the message says of what follows, sent what the task has sent.
+	follows *embed
+	sent    *offspring
 
 	// starts is how often a process has begun to run the message on probation, this time included unless
 	// suspect: it is delivered again, and may have ended the process that had it.

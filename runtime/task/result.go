@@ -41,7 +41,7 @@ type Result struct {
 }
 
 // writeResult writes Celery's result message, in the serializer of the call.
-func writeResult(s codec.Serializer, id string, state State, value func(codec.Value), failure *TaskError) ([]byte, error) {
+func writeResult(s codec.Serializer, id string, state State, value func(codec.Value), failure *TaskError, sent []child) ([]byte, error) {
 	return s.EncodeMap(func(f codec.Fields) {
 		codec.String(f.Field("task_id"), &id)
 		codec.String(f.Field("status"), &state)
@@ -54,9 +54,7 @@ func writeResult(s codec.Serializer, id string, state State, value func(codec.Va
 		if trace.Present(failure != nil && failure.Traceback != "") {
 			codec.String(trace, &failure.Traceback)
 		}
-		children := f.Field("children")
-		children.List(0)
-		children.End()
+		writeChildren(f.Field("children"), sent)
 	})
 }
 

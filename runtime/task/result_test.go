@@ -54,7 +54,7 @@ func TestResultRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, name := range codec.Names() {
 		s, _ := codec.ByName(name)
-		body, err := writeResult(s, "42", Success, func(v codec.Value) { v.String("value") }, nil)
+		body, err := writeResult(s, "42", Success, func(v codec.Value) { v.String("value") }, nil, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -63,7 +63,7 @@ func TestResultRoundTrip(t *testing.T) {
 		if err != nil || failure != nil || value != "value" {
 			t.Errorf("%s: read %q, %v, %v", name, value, failure, err)
 		}
-		body, err = writeResult(s, "42", Failure, nil, &TaskError{Type: "T", Module: "m", Message: "text", Traceback: "stack"})
+		body, err = writeResult(s, "42", Failure, nil, &TaskError{Type: "T", Module: "m", Message: "text", Traceback: "stack"}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -22,7 +22,7 @@ type ChordStore interface {
 	// StartChord notes how many parts the chord of a group has. It comes before the last part is sent.
 	StartChord(ctx context.Context, group string, size int) error
 	// EndChordPart notes how one part has ended; doing so again changes nothing. If that was the last one it returns all
-	// parts, ordered by index, until ForgetChord; else nil.
+	// parts, ordered by index, until ForgetChord; else nil. After any error but [ErrUnstorable] the task is run again.
 	EndChordPart(ctx context.Context, group string, part ChordPart) ([]ChordPart, error)
 	// ForgetChord deletes what is known of a chord, once its body is sent.
 	ForgetChord(ctx context.Context, group string) error
@@ -31,7 +31,7 @@ type ChordStore interface {
 // ChordPart is how one part of a chord has ended.
 type ChordPart struct {
 	ID string
-	// Index is its place in the group.
+	// Index is its place in the group, -1 if it is not known: behind all others.
 	Index int
 	// State is Success, Failure or Revoked.
 	State State

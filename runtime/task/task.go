@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -120,6 +121,9 @@ func (t Task[A, R]) CallByID(ctx context.Context, id string) (*Call[R], error) {
 
 func (t Task[A, R]) message(ctx context.Context, client *Client, args *A) (*Message, error) {
 	o, err := newCallOptions(&t.def.spec, t.options)
+	if err == nil {
+		err = o.checkLinks(reflect.TypeFor[R]())
+	}
 	if err == nil {
 		var m *Message
 		if m, err = client.message(ctx, o, func(f codec.Fields) { t.def.visit(args, f) }); err == nil {

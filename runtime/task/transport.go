@@ -167,15 +167,20 @@ type Delivery struct {
 // The zero Outcome is a plain ack.
 type Outcome struct {
 	// Publish are messages that take this one's place: its next attempt, or
-	// the same message for later. They may have the same ID.
+	// the same message for later, which may have the same ID; or those of the tasks that follow.
 	Publish []*Message
 	// Dead parks the message in the queue's dead letters.
 	Dead *DeadLetter
 	// Result is stored, or sent to the caller.
 	Result *Result
+	// Others are results of tasks that won't run because of how this one ended, stored or sent like Result.
+	Others []*Result
 	// Requeue gives the message back as if it had never been delivered, instead of
 	// the ack. Goes with no other part.
 	Requeue bool
+
+	// chords are the groups whose chords this outcome completes.
+	chords []string
 }
 
 // DeadLetter says why a message was parked.

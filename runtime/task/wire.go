@@ -38,7 +38,11 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if !ok {
 		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", name, strings.Join(codec.Names(), ", "))
 	}
-	body, err := encodeCall(serializer, o.spec, visit, nil)
+	follows, err := c.embed(o, serializer)
+	if err != nil {
+		return nil, err
+	}
+	body, err := encodeCall(serializer, o.spec, visit, follows)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments as %s: %w", name, err)
 	}

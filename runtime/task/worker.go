@@ -389,7 +389,7 @@ func (w *Worker) deliver(d *Delivery) {
 	}
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
-		go w.settle(r, w.executor.rejected(r, rejected))
+		go func() { w.settle(r, w.executor.rejected(r, rejected)) }()
 		return
 	}
 	if !w.held.add(r) {
@@ -541,14 +541,18 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer cancel()
 	for _, m := range outcome.Publish {
 		if err := w.transport.Publish(ctx, m); err != nil {
-			w.logger.Error("the retry of an early-acked task is lost", "task", r.name, "id", r.id, "error", err)
+			w.logger.Error("what follows an early-acked task is lost", "task", r.name, "id", r.id, "lost", m.Task, "lost id", m.ID, "error", err)
 		}
 	}
-	if outcome.Result != nil {
-		if err := w.transport.StoreResult(ctx, outcome.Result); err != nil {
-			w.loseResult(r.name, r.id, err)
+	for _, result := range append(outcome.Others, outcome.Result) {
+		if result == nil {
+			continue
+		}
+		if err := w.transport.StoreResult(ctx, result); err != nil {
+			w.loseResult(r.name, result.ID, err)
 		}
 	}
+	w.forgetChords(outcome.chords)
 }
 
 // settle ends a request. If its session has ended, the next delivery of its message ends so; if the broker
@@ -632,7 +636,10 @@ func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
 	err := w.consumer.Settle(ctx, d, outcome)
 	if errors.Is(err, ErrResultLost) {
 		w.loseResult(d.Message.Task, d.Message.ID, err)
-		return nil
+		err = nil
+	}
+	if err == nil && len(outcome.chords) > 0 {
+		w.forgetChords(outcome.chords)
 	}
 	return err
 }

@@ -35,6 +35,8 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 		"Exchange":  exchangeTests,
 		"Queues":    queuesTests,
 		"Broadcast": broadcastTests,
+		"Canvas":    canvasTests,
+		"Chord":     chordTests,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range test {

@@ -62,6 +62,16 @@ func (t SpamFilterTask) With(options ...task.Option) SpamFilterTask {
 	return SpamFilterTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t SpamFilterTask) Sig(commentID int64, remoteAddr string) task.Sig[bool] {
+	return t.Task.Sig(&SpamFilterArgs{CommentID: commentID, RemoteAddr: remoteAddr})
+}
+
+// Step is the call without commentID, which is the result of the task before it.
+func (t SpamFilterTask) Step(remoteAddr string) task.Step[int64, bool] {
+	return task.NewStep(t.Task, &SpamFilterArgs{RemoteAddr: remoteAddr}, SpamFilterArgs{}.CommentID)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t SpamFilterTask) Retry(ctx context.Context, cause error, commentID int64, remoteAddr string) error {

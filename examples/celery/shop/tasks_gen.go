@@ -53,6 +53,16 @@ func (t PriceTask) With(options ...task.Option) PriceTask {
 	return PriceTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PriceTask) Sig(order Order, discount float64, hold time.Duration) task.Sig[Quote] {
+	return t.Task.Sig(&PriceArgs{Order: order, Discount: discount, Hold: hold})
+}
+
+// Step is the call without order, which is the result of the task before it.
+func (t PriceTask) Step(discount float64, hold time.Duration) task.Step[Order, Quote] {
+	return task.NewStep(t.Task, &PriceArgs{Discount: discount, Hold: hold}, PriceArgs{}.Order)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t PriceTask) Retry(ctx context.Context, cause error, order Order, discount float64, hold time.Duration) error {
@@ -100,6 +110,16 @@ func (t LabelTask) With(options ...task.Option) LabelTask {
 	return LabelTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t LabelTask) Sig(pin string, printedAt time.Time, logo []byte, lines ...string) task.Sig[[]byte] {
+	return t.Task.Sig(&LabelArgs{Pin: pin, PrintedAt: printedAt, Logo: logo, Lines: lines})
+}
+
+// Step is the call without pin, which is the result of the task before it.
+func (t LabelTask) Step(printedAt time.Time, logo []byte, lines ...string) task.Step[string, []byte] {
+	return task.NewStep(t.Task, &LabelArgs{PrintedAt: printedAt, Logo: logo, Lines: lines}, LabelArgs{}.Pin)
+}
+
 // Checkout charges a customer, which is still a matter of Python's.
 //
 // Task "github.com/taskgen/taskgen/examples/celery/shop.checkout".
@@ -135,6 +155,16 @@ func (t CheckoutTask) Delay(ctx context.Context, customerID int64, amount float6
 // With returns the task with other options for the next call.
 func (t CheckoutTask) With(options ...task.Option) CheckoutTask {
 	return CheckoutTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t CheckoutTask) Sig(customerID int64, amount float64) task.Sig[string] {
+	return t.Task.Sig(&CheckoutArgs{CustomerID: customerID, Amount: amount})
+}
+
+// Step is the call without customerID, which is the result of the task before it.
+func (t CheckoutTask) Step(amount float64) task.Step[int64, string] {
+	return task.NewStep(t.Task, &CheckoutArgs{Amount: amount}, CheckoutArgs{}.CustomerID)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -181,6 +211,16 @@ func (t BillingChargeTask) With(options ...task.Option) BillingChargeTask {
 	return BillingChargeTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t BillingChargeTask) Sig(customerID int64, amount float64) task.Sig[Receipt] {
+	return t.Task.Sig(&BillingChargeArgs{CustomerID: customerID, Amount: amount})
+}
+
+// Step is the call without customerID, which is the result of the task before it.
+func (t BillingChargeTask) Step(amount float64) task.Step[int64, Receipt] {
+	return task.NewStep(t.Task, &BillingChargeArgs{Amount: amount}, BillingChargeArgs{}.CustomerID)
+}
+
 // BillingRefund gives a customer something back. Python's function takes its arguments by position only.
 //
 // Task "billing.refund".
@@ -218,6 +258,16 @@ func (t BillingRefundTask) Delay(ctx context.Context, customerID int64, amounts 
 // With returns the task with other options for the next call.
 func (t BillingRefundTask) With(options ...task.Option) BillingRefundTask {
 	return BillingRefundTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t BillingRefundTask) Sig(customerID int64, amounts []float64) task.Sig[float64] {
+	return t.Task.Sig(&BillingRefundArgs{CustomerID: customerID, Amounts: amounts})
+}
+
+// Step is the call without customerID, which is the result of the task before it.
+func (t BillingRefundTask) Step(amounts []float64) task.Step[int64, float64] {
+	return task.NewStep(t.Task, &BillingRefundArgs{Amounts: amounts}, BillingRefundArgs{}.CustomerID)
 }
 
 // RegisterTasks makes the tasks of this package known to a worker's registry.

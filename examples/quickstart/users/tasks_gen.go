@@ -49,6 +49,16 @@ func (t MailerWelcomeTask) With(options ...task.Option) MailerWelcomeTask {
 	return MailerWelcomeTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t MailerWelcomeTask) Sig(username string) task.Sig[Mail] {
+	return t.Task.Sig(&MailerWelcomeArgs{Username: username})
+}
+
+// Step is the call without username, which is the result of the task before it.
+func (t MailerWelcomeTask) Step() task.Step[string, Mail] {
+	return task.NewStep(t.Task, &MailerWelcomeArgs{}, MailerWelcomeArgs{}.Username)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t MailerWelcomeTask) Retry(ctx context.Context, cause error, username string) error {
@@ -93,6 +103,16 @@ func (t CreateUserTask) Delay(ctx context.Context, username, password string) (*
 // With returns the task with other options for the next call.
 func (t CreateUserTask) With(options ...task.Option) CreateUserTask {
 	return CreateUserTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t CreateUserTask) Sig(username, password string) task.Sig[int64] {
+	return t.Task.Sig(&CreateUserArgs{Username: username, Password: password})
+}
+
+// Step is the call without username, which is the result of the task before it.
+func (t CreateUserTask) Step(password string) task.Step[string, int64] {
+	return task.NewStep(t.Task, &CreateUserArgs{Password: password}, CreateUserArgs{}.Username)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -140,6 +160,16 @@ func (t SendStatusTask) With(options ...task.Option) SendStatusTask {
 	return SendStatusTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t SendStatusTask) Sig(token, text string) task.Sig[int] {
+	return t.Task.Sig(&SendStatusArgs{Token: token, Text: text})
+}
+
+// Step is the call without token, which is the result of the task before it.
+func (t SendStatusTask) Step(text string) task.Step[string, int] {
+	return task.NewStep(t.Task, &SendStatusArgs{Text: text}, SendStatusArgs{}.Token)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t SendStatusTask) Retry(ctx context.Context, cause error, token, text string) error {
@@ -180,6 +210,16 @@ func (t DeleteUserTask) With(options ...task.Option) DeleteUserTask {
 	return DeleteUserTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t DeleteUserTask) Sig(id int64) task.Sig[task.None] {
+	return t.Task.Sig(&DeleteUserArgs{Id: id})
+}
+
+// Step is the call without id, which is the result of the task before it.
+func (t DeleteUserTask) Step() task.Step[int64, task.None] {
+	return task.NewStep(t.Task, &DeleteUserArgs{}, DeleteUserArgs{}.Id)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t DeleteUserTask) Retry(ctx context.Context, cause error, id int64) error {
@@ -218,6 +258,16 @@ func (t RemindTask) Delay(ctx context.Context, text string) (*task.Call[time.Tim
 // With returns the task with other options for the next call.
 func (t RemindTask) With(options ...task.Option) RemindTask {
 	return RemindTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t RemindTask) Sig(text string) task.Sig[time.Time] {
+	return t.Task.Sig(&RemindArgs{Text: text})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t RemindTask) Step() task.Step[string, time.Time] {
+	return task.NewStep(t.Task, &RemindArgs{}, RemindArgs{}.Text)
 }
 
 // Retry returns the error with which a running task asks to run again with

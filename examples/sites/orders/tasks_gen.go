@@ -55,6 +55,16 @@ func (t SiteShipTask) With(options ...task.Option) SiteShipTask {
 	return SiteShipTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t SiteShipTask) Sig(site string, order int64, item string, quantity int) task.Sig[Receipt] {
+	return t.Task.Sig(&SiteShipArgs{Site: site, Order: order, Item: item, Quantity: quantity})
+}
+
+// Step is the call without site, which is the result of the task before it.
+func (t SiteShipTask) Step(order int64, item string, quantity int) task.Step[string, Receipt] {
+	return task.NewStep(t.Task, &SiteShipArgs{Order: order, Item: item, Quantity: quantity}, SiteShipArgs{}.Site)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t SiteShipTask) Retry(ctx context.Context, cause error, site string, order int64, item string, quantity int) error {
