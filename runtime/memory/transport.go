@@ -23,6 +23,7 @@ type Transport struct {
 	queues  map[string]*queue
 	exchanges
 	results map[string]*result
+	claims  map[string]claim
 	closed  bool
 	tags    uint64
 }
@@ -39,7 +40,7 @@ func (r *result) expired(now time.Time) bool {
 
 // New makes a broker of its own.
 func New() *Transport {
-	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, results: map[string]*result{}}
+	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, results: map[string]*result{}, claims: map[string]claim{}}
 	t.changed = sync.NewCond(&t.mu)
 	return t
 }
