@@ -30,6 +30,8 @@ Flags:
 	-check      write nothing; show what would change and exit with 1 if anything would
 	-tags a,b   additional build tags
 	-o dir      with worker: the directory of the command (default cmd/worker)
+	-link a,b   with worker: link these stores of results for its -results flag;
+	            redis, or the import path of a package that registers one
 	-h          show this manual
 	-version    show the version
 

@@ -32,14 +32,14 @@ func main() {
 type command struct {
 	worker               bool
 	check, help, version bool
-	tags, dir            string
+	tags, dir, link      string
 	packages             []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker] [-check] [-tags a,b] [-o dir] [packages]; taskgen -h shows the manual\n", err)
+		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker] [-check] [-tags a,b] [-o dir] [-link a,b] [packages]; taskgen -h shows the manual\n", err)
 		return misuse
 	}
 	switch {
@@ -67,6 +67,7 @@ func parse(args []string) (*command, error) {
 	flags.BoolVar(&c.check, "check", false, "")
 	flags.StringVar(&c.tags, "tags", "", "")
 	flags.StringVar(&c.dir, "o", "", "")
+	flags.StringVar(&c.link, "link", "", "")
 	flags.BoolVar(&c.version, "version", false, "")
 	flags.BoolVar(&c.help, "h", false, "")
 	flags.BoolVar(&c.help, "help", false, "")
@@ -90,6 +91,8 @@ func parse(args []string) (*command, error) {
 		}
 	} else if c.dir != "" {
 		return nil, errors.New("-o is for taskgen worker: each package's tasks_gen.go has its place in the package")
+	} else if c.link != "" {
+		return nil, errors.New("-link is for taskgen worker: it is the command that links stores of results")
 	}
 	return c, nil
 }
@@ -99,7 +102,7 @@ var errReported = errors.New("reported")
 
 // generate runs the generator, and writes its files or shows what they would change.
 func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error {
-	config := gen.Config{Patterns: c.packages, Tags: strings.FieldsFunc(c.tags, func(r rune) bool { return r == ',' || r == ' ' })}
+	config := gen.Config{Patterns: c.packages, Tags: splitList(c.tags), Link: splitList(c.link)}
 	if !c.check {
 		// -check is there to find out what is wrong, also with the cache.
 		config.Cache = cacheDir()
@@ -130,6 +133,10 @@ func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error 
 		return errors.New("generated files are stale: run go generate ./...")
 	}
 	return nil
+}
+
+func splitList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // cacheDir is where to remember what is up to date, "" if there is no such place.

@@ -128,7 +128,8 @@ type Options struct {
 	// RateLimit is as the user spelt it, such as "100/m", or Unlimited.
 	RateLimit                   string
 	Timeout, Expires            time.Duration
-	IgnoreResult, TrackStarted  bool
+	IgnoreResult, Once          bool
+	TrackStarted                bool
 	DisableErrorEmails          bool
 	Queue, Exchange, RoutingKey string
 	// ExchangeType is direct, topic, fanout or headers.

@@ -190,11 +190,12 @@ func (t *Transport) StoreResult(_ context.Context, r *task.Result) error {
 	return nil
 }
 
-// store keeps r, unless a final result is there already. Locked.
+// store keeps r, unless it is news of an attempt before a final result that is there already. Locked.
 func (t *Transport) store(r *task.Result) {
 	now := time.Now()
 	kept := t.result(r.ID, now)
-	if kept.Result != nil && kept.State.Final() {
+	known := kept.Result != nil && kept.State.Final()
+	if known && !r.State.Final() {
 		return
 	}
 	kept.Result = r
@@ -206,7 +207,7 @@ func (t *Transport) store(r *task.Result) {
 	default:
 		kept.expires = time.Time{}
 	}
-	if r.State.Final() {
+	if r.State.Final() && !known {
 		close(kept.final)
 	}
 }
@@ -242,6 +243,8 @@ func (t *Transport) AwaitResult(ctx context.Context, id string) (*task.Result, e
 	t.mu.Unlock()
 	select {
 	case <-kept.final:
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		return kept.Result, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -15,6 +15,8 @@ import (
 type urlFlag struct {
 	name, variable string
 	given, file    string
+	// results is where the results are, of the flag for the broker.
+	results *urlFlag
 }
 
 func (f *urlFlag) register(flags *pflag.FlagSet, usage, fallback string) {
