@@ -41,10 +41,21 @@ func TestSenderLinksNoMore(t *testing.T) {
 	refuse(t, sender,
 		"github.com/ncruces/go-sqlite3", "github.com/spf13", "golang.org/x/tools", "github.com/dave/jennifer",
 		module+"runtime/sqlite", module+"runtime/memory", module+"runtime/broker", module+"runtime/worker", module+"runtime/tasktest", "testing",
-		module+"runtime/builtin", module+"runtime/mail", "github.com/wneessen/go-mail",
+		module+"runtime/builtin", module+"runtime/mail", "github.com/wneessen/go-mail", module+"runtime/redis", "github.com/redis",
 	)
 	if !slices.Contains(sender, "github.com/rabbitmq/amqp091-go") {
 		t.Error("RabbitMQ's client is not linked: the list is not what this test takes it for")
+	}
+}
+
+// Redis is for who imports it: no broker, and no worker that was not told to, links it.
+func TestRedisIsLinkedWhereWanted(t *testing.T) {
+	t.Parallel()
+	refuse(t, dependencies(t, module+"runtime/broker", module+"runtime/worker", module+"examples/quickstart/..."), module+"runtime/redis", "github.com/redis")
+	if store := dependencies(t, module+"runtime/redis"); !slices.Contains(store, "github.com/redis/go-redis/v9") {
+		t.Error("Redis' client is not linked: the list is not what this test takes it for")
+	} else {
+		refuse(t, store, module+"runtime/broker", module+"runtime/rabbitmq", module+"runtime/sqlite", module+"runtime/worker", "testing")
 	}
 }
 
@@ -53,7 +64,7 @@ func TestCoreKnowsNoTransport(t *testing.T) {
 	core := dependencies(t, module+"runtime/task")
 	refuse(t, core,
 		module+"runtime/sqlite", module+"runtime/rabbitmq", module+"runtime/memory", module+"runtime/broker", module+"runtime/worker",
-		"github.com/rabbitmq", "github.com/ncruces", "net/http",
+		"github.com/rabbitmq", "github.com/ncruces", "github.com/redis", "net/http",
 	)
 }
 

@@ -37,6 +37,8 @@ Flags:
 	-tags a,b   additional build tags
 	-o path     with worker: the directory of the command (default cmd/worker);
 	            with python: the file of the module, or - for standard output
+	-link a,b   with worker: link these stores of results for its -results flag;
+	            redis, or the import path of a package that registers one
 	-h          show this manual
 	-version    show the version
 

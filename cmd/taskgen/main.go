@@ -32,14 +32,14 @@ func main() {
 type command struct {
 	name                 string // "", worker or python
 	check, help, version bool
-	tags, output         string
+	tags, output, link   string
 	packages             []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker|python] [-check] [-tags a,b] [-o path] [packages]; taskgen -h shows the manual\n", err)
+		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker|python] [-check] [-tags a,b] [-o path] [-link a,b] [packages]; taskgen -h shows the manual\n", err)
 		return misuse
 	}
 	switch {
@@ -67,6 +67,7 @@ func parse(args []string) (*command, error) {
 	flags.BoolVar(&c.check, "check", false, "")
 	flags.StringVar(&c.tags, "tags", "", "")
 	flags.StringVar(&c.output, "o", "", "")
+	flags.StringVar(&c.link, "link", "", "")
 	flags.BoolVar(&c.version, "version", false, "")
 	flags.BoolVar(&c.help, "h", false, "")
 	flags.BoolVar(&c.help, "help", false, "")
@@ -89,7 +90,7 @@ func parse(args []string) (*command, error) {
 	return c, c.checkOutput()
 }
 
-// checkOutput says whether -o fits the command.
+// checkOutput says whether -o and -link fit the command.
 func (c *command) checkOutput() error {
 	switch {
 	case c.name == "" && c.output != "":
@@ -100,6 +101,8 @@ func (c *command) checkOutput() error {
 		return errors.New("taskgen python needs -o: the module's file, such as -o tasks.py, or - for standard output")
 	case c.name == "python" && c.output == "-" && c.check:
 		return errors.New("-check compares with a file: name it with -o")
+	case c.name != "worker" && c.link != "":
+		return errors.New("-link is for taskgen worker: it is the command that links stores of results")
 	}
 	return nil
 }
@@ -109,7 +112,7 @@ var errReported = errors.New("reported")
 
 // generate runs the generator, and writes its files or shows what they would change.
 func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error {
-	config := gen.Config{Patterns: c.packages, Tags: strings.FieldsFunc(c.tags, func(r rune) bool { return r == ',' || r == ' ' })}
+	config := gen.Config{Patterns: c.packages, Tags: splitList(c.tags), Link: splitList(c.link)}
 	if !c.check {
 		// -check is there to find out what is wrong, also with the cache.
 		config.Cache = cacheDir()
@@ -153,6 +156,10 @@ func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error 
 		return errors.New("generated files are stale: run go generate ./...")
 	}
 	return nil
+}
+
+func splitList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // cacheDir is where to remember what is up to date, "" if there is no such place.

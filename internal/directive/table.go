@@ -182,6 +182,11 @@ var table = []Key{
 		apply: func(o *model.Options, _ string) error { o.IgnoreResult = true; return nil },
 	},
 	{
+		Name: "once", Target: OnBoth,
+		Doc:   "Runs no task whose id has succeeded before, or runs elsewhere at the moment, so that a second copy of a message, or a second call with the same task.ID, does nothing and has the result of the first, for as long as results are kept. Needs results that are stored: the embedded broker, or a worker with -results. Success is stored, whatever ignore_result says. Default: a copy runs again.",
+		apply: func(o *model.Options, _ string) error { o.Once = true; return nil },
+	},
+	{
 		Name: "track_started", Target: OnBoth,
 		Doc:   "Stores the state STARTED when a run begins. Default: only where the worker does so for every task, with -track-started.",
 		apply: func(o *model.Options, _ string) error { o.TrackStarted = true; return nil },

@@ -52,6 +52,7 @@ func (f *file) spec(t *model.Task) jen.Code {
 		add("Expires", duration(o.Expires))
 	}
 	flag("IgnoreResult", o.IgnoreResult)
+	flag("Once", o.Once)
 	flag("TrackStarted", o.TrackStarted)
 	flag("DisableErrorEmails", o.DisableErrorEmails)
 	text("Queue", o.Queue)

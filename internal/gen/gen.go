@@ -28,6 +28,8 @@ type Config struct {
 	Patterns []string
 	// Tags are additional build tags.
 	Tags []string
+	// Link are the stores of results that a worker command links: redis, or import paths.
+	Link []string
 	// Env is the environment, as os.Environ gives it. nil is the process's own.
 	Env []string
 	// Cache is the directory in which to remember which packages are up to date.

@@ -17,6 +17,9 @@ func (w *workerCommand) generate(config Config) string {
 	if len(config.Tags) > 0 {
 		args = append(args, "-tags", strings.Join(config.Tags, ","))
 	}
+	if len(config.Link) > 0 {
+		args = append(args, "-link", strings.Join(config.Link, ","))
+	}
 	for _, pattern := range config.Patterns {
 		args = append(args, w.fromHere(config.Dir, pattern))
 	}

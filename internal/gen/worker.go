@@ -38,6 +38,9 @@ func Worker(ctx context.Context, config Config, dir string) (Output, error) {
 		dir = filepath.Join(out.Dir, dir)
 	}
 	w := &workerCommand{dir: filepath.Clean(dir)}
+	if w.links, err = links(config.Link); err != nil {
+		return Output{}, err
+	}
 	if err := w.locate(); err != nil {
 		return Output{}, err
 	}
@@ -66,6 +69,7 @@ type workerCommand struct {
 	dir, root, path string // path is the import path
 	tool            bool   // go.mod names taskgen as a tool
 	packages        []*registration
+	links           []string // import paths of what is linked and not called
 	// taken are the identifiers that the directory declares outside of main.go.
 	taken map[string]token.Position
 	// setup and register are among them, as functions.

@@ -86,6 +86,9 @@ func (w *workerCommand) page(config Config) *page {
 	p.WorkerPkg, workerImport = use(workerPath, "worker")
 	p.ContextPkg, contextImport = use(contextPath, "context")
 	p.Imports = []string{taskImport, workerImport}
+	for _, path := range w.links {
+		p.Imports = append(p.Imports, "_ "+strconv.Quote(path))
+	}
 	p.SetupImports = []string{contextImport, workerImport}
 	for _, m := range w.packages {
 		name, spec := use(m.path, m.name)

@@ -159,7 +159,7 @@ type Options struct {
 	RateLimit                  string
 	Timeout, Expires           time.Duration
 	IgnoreResult, TrackStarted bool
-	DisableErrorEmails         bool
+	Once, DisableErrorEmails   bool
 	// RoutingKey has the names that parameters have in messages.
 	Queue, Exchange, RoutingKey string
 	// ExchangeType is direct, topic, fanout or headers.

@@ -7,6 +7,11 @@
 //
 // Without a URL it is the embedded broker in .taskgen/ at the root of the module.
 //
+// Results are the broker's own business, unless [Results] names a store for them. Neither that URL nor the broker's
+// is read from the environment here: the program passes it, as in
+//
+//	broker.Open(ctx, os.Getenv("TASKGEN_BROKER"), broker.Results(os.Getenv("TASKGEN_RESULTS")))
+//
 // It is the only package that links every transport. A program that is to link
 // one of them opens that one itself: task.NewClient(rabbitmq.Open(…), …).
 package broker
@@ -29,9 +34,23 @@ const Default = "sqlite:"
 // schemes are those of the package comment, for errors.
 const schemes = "amqp://…, amqps://…, sqlite:path and memory:name"
 
+// Option changes what is opened.
+type Option func(*options)
+
+type options struct{ results string }
+
+// Results has the results in the store at url, such as redis://host, where all senders and workers must have them. "" and "rpc" leave
+// them to the broker, which is the default: RabbitMQ sends each to who sent the task, the others keep them.
+//
+// A store is linked by importing its package: _ "github.com/taskgen/taskgen/runtime/redis".
+func Results(url string) Option { return func(o *options) { o.results = url } }
+
+// RPC as the URL of a store of results leaves them to the broker.
+const RPC = "rpc"
+
 // Open returns a client of the broker at url. No error quotes a password.
-func Open(ctx context.Context, url string) (*task.Client, error) {
-	t, err := Transport(ctx, url)
+func Open(ctx context.Context, url string, options ...Option) (*task.Client, error) {
+	t, err := Transport(ctx, url, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +58,11 @@ func Open(ctx context.Context, url string) (*task.Client, error) {
 }
 
 // Transport returns the transport to the broker at url. No error quotes a password.
-func Transport(ctx context.Context, url string) (task.Transport, error) {
+func Transport(ctx context.Context, url string, opts ...Option) (task.Transport, error) {
+	var o options
+	for _, option := range opts {
+		option(&o)
+	}
 	if url == "" {
 		url = Default
 	}
@@ -47,7 +70,14 @@ func Transport(ctx context.Context, url string) (task.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker %s: %w", Redact(url), err)
 	}
-	return t, nil
+	if o.results == "" || o.results == RPC {
+		return t, nil
+	}
+	s, err := task.OpenResultStore(ctx, o.results)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("results %s: %w", Redact(o.results), err), t.Close())
+	}
+	return task.WithResults(t, s), nil
 }
 
 func open(ctx context.Context, url string) (task.Transport, error) {

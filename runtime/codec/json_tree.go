@@ -163,3 +163,12 @@ func (w *jsonWriter) tree(tree any) {
 		w.problem(fmt.Sprintf("a %T in a tree", x))
 	}
 }
+
+// TreeJSON returns a tree, as [Serializer.DecodeTree] makes them, as JSON: what JSON has no form for as the JSON serializer
+// writes it.
+func TreeJSON(tree any) ([]byte, error) {
+	w := jsonWriter{}
+	w.result, w.name = true, "value"
+	w.tree(tree)
+	return w.finish()
+}

@@ -8,6 +8,12 @@ import (
 	"github.com/taskgen/taskgen/runtime/tasktest"
 )
 
+func TestResults(t *testing.T) {
+	t.Parallel()
+	broker := memory.New()
+	tasktest.RunResults(t, func(testing.TB) tasktest.Results { return broker })
+}
+
 func TestConformance(t *testing.T) {
 	tasktest.Run(t, func(t *testing.T) tasktest.Broker {
 		broker := memory.New()

@@ -26,6 +26,7 @@ type Transport struct {
 	task.LocalChords
 	listeners map[*listener]struct{}
 	results   map[string]*result
+	claims    map[string]claim
 	closed    bool
 	tags      uint64
 }
@@ -42,7 +43,10 @@ func (r *result) expired(now time.Time) bool {
 
 // New makes a broker of its own.
 func New() *Transport {
-	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, listeners: map[*listener]struct{}{}, results: map[string]*result{}}
+	t := &Transport{
+		name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, listeners: map[*listener]struct{}{},
+		results: map[string]*result{}, claims: map[string]claim{},
+	}
 	t.changed = sync.NewCond(&t.mu)
 	return t
 }
@@ -192,11 +196,12 @@ func (t *Transport) StoreResult(_ context.Context, r *task.Result) error {
 	return nil
 }
 
-// store keeps r, unless a final result is there already. Locked.
+// store keeps r, unless it is news of an attempt before a final result that is there already. Locked.
 func (t *Transport) store(r *task.Result) {
 	now := time.Now()
 	kept := t.result(r.ID, now)
-	if kept.Result != nil && kept.State.Final() {
+	known := kept.Result != nil && kept.State.Final()
+	if known && !r.State.Final() {
 		return
 	}
 	kept.Result = r
@@ -208,7 +213,7 @@ func (t *Transport) store(r *task.Result) {
 	default:
 		kept.expires = time.Time{}
 	}
-	if r.State.Final() {
+	if r.State.Final() && !known {
 		close(kept.final)
 	}
 }
@@ -244,6 +249,8 @@ func (t *Transport) AwaitResult(ctx context.Context, id string) (*task.Result, e
 	t.mu.Unlock()
 	select {
 	case <-kept.final:
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		return kept.Result, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -24,3 +24,16 @@ func TestConformance(t *testing.T) {
 		}
 	})
 }
+
+func TestResults(t *testing.T) {
+	t.Parallel()
+	url := newURL(t)
+	tasktest.RunResults(t, func(t testing.TB) tasktest.Results {
+		transport, err := sqlite.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { transport.Close() })
+		return transport
+	})
+}

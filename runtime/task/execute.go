@@ -29,6 +29,9 @@ type executor struct {
 	resultTTL       time.Duration
 	now             func() time.Time
 
+	// answers is what all results are written in; nil: each in the serializer of its call.
+	answers codec.Serializer
+
 	name         string
 	eager        bool
 	trackStarted bool
@@ -191,12 +194,12 @@ func (e *executor) outcome(r *request, invocation invocation, v verdict) (Outcom
 // success is the message of a result.
 func (e *executor) success(r *request, result func(codec.Value), sent []child) (body []byte, err error) {
 	err = guard(func() (err error) {
-		body, err = writeResult(r.serializer, r.id, Success, result, nil, sent)
+		body, err = writeResult(e.answer(r), r.id, Success, result, nil, sent)
 		return err
 	})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)
+		return nil, fmt.Errorf("the result can't be encoded as %s: %w", e.answer(r).Name(), err)
 	case len(body) > e.maxResult:
 		return nil, fmt.Errorf("the result has %d bytes, more than the limit of %d: return a reference instead, or raise WorkerConfig.MaxResult", len(body), e.maxResult)
 	}
@@ -231,10 +234,7 @@ func (e *executor) failure(r *request, state State, err error) *Result {
 	if r.id == "" {
 		return nil
 	}
-	serializer := r.serializer
-	if serializer == nil {
-		serializer, _ = codec.ByName("json")
-	}
+	serializer := e.answer(r)
 	var body []byte
 	encodeErr := guard(func() (problem error) {
 		body, problem = writeResult(serializer, r.id, state, nil, describe(err), r.sent.list())
@@ -248,10 +248,23 @@ func (e *executor) failure(r *request, state State, err error) *Result {
 }
 
 func (e *executor) result(r *request, s codec.Serializer, state State, body []byte) *Result {
+	group, _ := nameHeader(r.message.Headers, "group", "")
 	return &Result{
-		ID: r.id, State: state, ReplyTo: r.message.ReplyTo, TTL: e.resultTTL,
+		ID: r.id, State: state, ReplyTo: r.message.ReplyTo, TTL: e.resultTTL, GroupID: group, ParentID: r.parentID,
 		ContentType: s.ContentType(), ContentEncoding: s.ContentEncoding(), Body: body,
 	}
+}
+
+// answer is the serializer of what a request is answered with.
+func (e *executor) answer(r *request) codec.Serializer {
+	switch {
+	case e.answers != nil:
+		return e.answers
+	case r.serializer != nil:
+		return r.serializer
+	}
+	json, _ := codec.ByName("json")
+	return json
 }
 
 // decode decompresses the body and reads the arguments from it.
@@ -330,7 +343,7 @@ func (e *executor) started(ctx context.Context, r *request) {
 	if !e.trackStarted && !r.entry.spec.TrackStarted || e.ignores(r) {
 		return
 	}
-	body, err := writeResult(r.serializer, r.id, Started, func(v codec.Value) {
+	body, err := writeResult(e.answer(r), r.id, Started, func(v codec.Value) {
 		v.Map(2)
 		v.String("pid")
 		v.Int(int64(os.Getpid()), 64)
@@ -341,7 +354,7 @@ func (e *executor) started(ctx context.Context, r *request) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, startedTimeout)
 		defer cancel()
-		err = e.client.transport.StoreResult(ctx, e.result(r, r.serializer, Started, body))
+		err = e.client.transport.StoreResult(ctx, e.result(r, e.answer(r), Started, body))
 	}
 	if err != nil {
 		e.logger.Warn("the state STARTED of a task is not stored", "task", r.name, "id", r.id, "error", err)
@@ -353,6 +366,9 @@ const startedTimeout = 5 * time.Second
 
 // ignores says whether success is not stored.
 func (e *executor) ignores(r *request) bool {
+	if r.entry.spec.Once {
+		return false
+	}
 	if r.ignoreResult != nil {
 		return *r.ignoreResult
 	}

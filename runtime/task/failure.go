@@ -91,6 +91,10 @@ func describe(err error) *TaskError {
 		return e
 	}
 	e.Traceback = traceback(err)
+	if _, exceeded := errors.AsType[*MaxRetriesExceededError](err); exceeded {
+		e.Type, e.Module = "MaxRetriesExceededError", "celery.exceptions"
+		return e
+	}
 	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 		t := reflect.TypeOf(cause)
 		for t.Kind() == reflect.Pointer {

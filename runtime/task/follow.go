@@ -41,7 +41,7 @@ func (e *executor) succeed(r *request, result func(codec.Value)) (o Outcome, err
 		if err != nil {
 			return Outcome{}, err
 		}
-		o.Result = e.result(r, r.serializer, Success, body)
+		o.Result = e.result(r, e.answer(r), Success, body)
 	}
 	o.add(c)
 	return o, nil
@@ -166,11 +166,11 @@ func (e *executor) skip(c *canvas, r *request, s *signature, failure *TaskError)
 		if call.id == "" {
 			continue
 		}
-		body, err := writeResult(c.serializer, call.id, Failure, nil, failure, nil)
+		body, err := writeResult(e.answer(r), call.id, Failure, nil, failure, nil)
 		if err != nil {
 			return err
 		}
-		result := e.result(r, c.serializer, Failure, body)
+		result := e.result(r, e.answer(r), Failure, body)
 		result.ID, result.ReplyTo = call.id, call.replyTo
 		c.others = append(c.others, result)
 	}

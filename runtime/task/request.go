@@ -37,6 +37,9 @@ type request struct {
 	callKey, messageKey copyKey
 	cancel              context.CancelCauseFunc
 
+	// claim is what a task that is to run once has while it runs; see Worker.once.
+	claim *claim
+
 	// question is set if this is no task but a wish for a slot.
 	question *question
 

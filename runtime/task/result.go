@@ -34,6 +34,9 @@ type Result struct {
 	ReplyTo string
 	// TTL is how long to keep it. 0 means 1 day; negative for ever.
 	TTL time.Duration
+	// GroupID is the group that the task is part of, ParentID the task that sent it. "": none. Stores keep them for others than
+	// us, and don't return them.
+	GroupID, ParentID string
 	// ContentType and ContentEncoding describe Body: Celery's result message
 	// (docs/wire.md).
 	ContentType, ContentEncoding string

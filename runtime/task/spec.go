@@ -55,6 +55,9 @@ type Spec struct {
 	Expires time.Duration
 	// IgnoreResult stores no success. Failures are stored all the same.
 	IgnoreResult bool
+	// Once runs no task whose id has succeeded before, and none that runs elsewhere, as far as the results tell. It needs a
+	// broker or a [ResultStore] that stores them, and stores success whatever IgnoreResult says. An eager client heeds it not.
+	Once bool
 	// TrackStarted stores the state STARTED when a run begins, as the worker's setting of that name does.
 	TrackStarted bool
 	// DisableErrorEmails sends no mail when the task fails.
@@ -204,6 +207,7 @@ func (s *Spec) Options() []string {
 	add(s.Timeout != 0, "timeout=%s", s.Timeout)
 	add(s.Expires != 0, "expires=%s", s.Expires)
 	add(s.IgnoreResult, "ignore_result")
+	add(s.Once, "once")
 	add(s.TrackStarted, "track_started")
 	add(s.DisableErrorEmails, "disable_error_emails")
 	add(s.Exchange != "", "exchange=%s", s.Exchange)

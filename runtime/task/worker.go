@@ -114,6 +114,7 @@ type Worker struct {
 	slots      *slots
 	watchdog   *watchdog
 	login      *login
+	claims     ClaimStore // for tasks that are to run once
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
@@ -132,8 +133,13 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	claims, err := claimStore(t, r)
+	if err != nil {
+		return nil, err
+	}
 	w := &Worker{
 		transport:  t,
+		claims:     claims,
 		config:     config,
 		logger:     config.Logger,
 		held:       newHolding(),
@@ -151,6 +157,9 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), maxResult: config.MaxResult, resultTTL: config.ResultTTL,
 		now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
 		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats,
+	}
+	if s := StoreOf(t); s != nil {
+		w.executor.answers = s.Serializer()
 	}
 	w.makePools()
 	slots := 0
@@ -495,8 +504,12 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		go w.conclude(r, outcome, false)
 		return
 	}
+	if r.entry.spec.Once && !w.once(ctx, r) {
+		return
+	}
 	early := r.entry.spec.AckEarly
 	if early && !w.settleEarly(r) {
+		w.unclaim(r.claim)
 		w.drop(r)
 		return
 	}
@@ -526,6 +539,11 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.probation.done(r, true)
 	w.statistics.settles()
 	defer w.statistics.count(r)
+	if outcome.Requeue || len(outcome.Publish) > 0 {
+		w.unclaim(r.claim) // the next run may begin before this one is settled
+	} else {
+		defer w.unclaim(r.claim) // or a copy could begin before the result is stored
+	}
 	if outcome.Requeue {
 		if r.starts > 0 { // or it would come again as one that has ended its process
 			outcome = Outcome{Publish: []*Message{onProbation(r.message, r.starts-1)}}

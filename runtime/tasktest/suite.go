@@ -21,6 +21,8 @@ type Broker struct {
 	Open func(t testing.TB) task.Transport
 	// StoresResults says that results are kept by task id until they expire, not sent to the caller.
 	StoresResults bool
+	// ForgetsResults says that expired results go by themselves, and nobody deletes or counts them.
+	ForgetsResults bool
 	// Delete deletes queues and exchanges that a test has made, if there are such. nil where they go with
 	// the broker of the test.
 	Delete func(t testing.TB, queues, exchanges []string)

@@ -47,6 +47,8 @@ var workerTests = map[string]func(*testing.T, *world){
 	"what ends its workers is parked":         testCrashes,
 	"long suspects run together":              testLongSuspects,
 	"a call sent twice runs once":             testSentTwice,
+	"once means once in all processes":        testOnce,
+	"once waits for a run elsewhere":          testOnceElsewhere,
 }
 
 // Args are the arguments of the suite's tasks.

@@ -16,7 +16,7 @@ type urlArgument struct {
 }
 
 // urlFlags are the flags whose values are URLs with passwords, whatever they look like.
-var urlFlags = []string{"broker", "mail"}
+var urlFlags = []string{"broker", "results", "mail"}
 
 // urlArguments finds URLs with passwords in a command line, also where none belongs.
 func urlArguments(args []string) []urlArgument {
@@ -46,7 +46,7 @@ func looksSecret(text string) bool {
 
 // secretPart is what of a URL is not for everybody: what comes after its scheme.
 func secretPart(url string) string {
-	for _, scheme := range []string{"amqp://", "amqps://", "smtp://", "smtps://"} {
+	for _, scheme := range []string{"amqp://", "amqps://", "redis://", "rediss://", "smtp://", "smtps://"} {
 		if rest, found := strings.CutPrefix(url, scheme); found {
 			return rest
 		}

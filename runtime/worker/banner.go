@@ -17,6 +17,7 @@ import (
 // banner is what a worker says of itself when it starts.
 type banner struct {
 	worker, version, broker, remark string
+	results                         string // the store of results, "": none but the broker
 	concurrency                     int
 	drain                           time.Duration
 	health                          string // where probes are answered, "": nowhere
@@ -31,6 +32,9 @@ func newBanner(t task.Transport, r *task.Registry, config task.WorkerConfig, hea
 		concurrency: config.Concurrency, queues: config.Queues,
 		// A drain of no time at all is one nanosecond in the config.
 		drain: config.Drain.Truncate(time.Millisecond), health: health,
+	}
+	if s := task.StoreOf(t); s != nil {
+		b.results = s.String()
 	}
 	for _, e := range r.Entries() {
 		if e.BuiltIn() {
@@ -70,6 +74,9 @@ func (b *banner) text() string {
 	about.add("broker", b.broker)
 	if b.remark != "" {
 		about.add("", b.remark)
+	}
+	if b.results != "" {
+		about.add("results", b.results)
 	}
 	about.add("concurrency", strconv.Itoa(b.concurrency))
 	about.add("drain", b.drain.String())
@@ -113,7 +120,7 @@ func (b *banner) log(log *slog.Logger) {
 		tasks = append(tasks, t.Name)
 	}
 	log.Info("starting", "worker", b.worker, "taskgen", b.version, "go", runtime.Version(), "process", os.Getpid(),
-		"broker", b.broker, "concurrency", b.concurrency, "drain", b.drain, "health", b.health, "queues", queues, "tasks", tasks)
+		"broker", b.broker, "results", b.results, "concurrency", b.concurrency, "drain", b.drain, "health", b.health, "queues", queues, "tasks", tasks)
 }
 
 func plural(n int, noun string) string {

@@ -16,6 +16,9 @@ import (
 // command lines of processes are for everybody to see, their environments are not.
 const brokerVariable = "TASKGEN_BROKER"
 
+// resultsVariable is where the URL of the results comes from without a -results flag.
+const resultsVariable = "TASKGEN_RESULTS"
+
 const manual = `Runs tasks, and shows what they are and what became of them.
 
 Long flags take one dash or two. The broker is a URL:
@@ -23,9 +26,14 @@ Long flags take one dash or two. The broker is a URL:
   amqp://user:password@host/vhost    RabbitMQ; amqps:// over TLS
   sqlite:path                        the embedded broker: a folder, or a .db file
 
-Without one it is the embedded broker in .taskgen/ at the root of the module. Keep
-a URL with a password in ` + brokerVariable + `, or in a file that -broker-file names:
-command lines show up in ps.
+Without one it is the embedded broker in .taskgen/ at the root of the module. Results
+are the broker's own business (rpc), unless -results names a store for them, which all
+senders and workers must have:
+
+  redis://[user:password@]host/0     Redis, as Celery uses it; rediss:// over TLS
+
+Keep a URL with a password in ` + brokerVariable + ` or ` + resultsVariable + `, or in a file that
+-broker-file or -results-file names: command lines show up in ps.
 
 SIGTERM and SIGINT drain the worker: it takes no more messages, hands back what has
 not started, and lets the running tasks finish. A second signal stops it at once;
@@ -35,7 +43,7 @@ Exit codes: 0 done, 1 an error, 2 wrong usage.`
 
 // command builds the tree of commands.
 func (p *program) command() *cobra.Command {
-	broker := &urlFlag{name: "broker", variable: brokerVariable}
+	broker := &urlFlag{name: "broker", variable: brokerVariable, results: &urlFlag{name: "results", variable: resultsVariable}}
 	run := p.runCommand(broker)
 	root := &cobra.Command{
 		Use: p.name, Short: "Run tasks", Long: manual,
@@ -47,6 +55,7 @@ func (p *program) command() *cobra.Command {
 	broker.register(root.PersistentFlags(), "`URL` of the broker", ", or the embedded one")
 	broker.option(root.PersistentFlags(), "declare", "declare", "on RabbitMQ, `create` what is missing (the default), verify that\nnothing is, or never declare anything", "create", "verify", "never")
 	broker.option(root.PersistentFlags(), "queue-type", "queue_type", "on RabbitMQ, make queues of that `TYPE`: quorum (the default), or\nclassic as Celery does", "quorum", "classic")
+	broker.results.register(root.PersistentFlags(), "`URL` of the store of results, or rpc", ", or rpc")
 	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.pingCommand(broker), p.statsCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.topologyCommand(broker), p.versionCommand())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
@@ -69,7 +78,11 @@ func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, tas
 	if err != nil {
 		return err
 	}
-	t, err := broker.Transport(ctx, url)
+	results, err := flag.results.value()
+	if err != nil {
+		return err
+	}
+	t, err := broker.Transport(ctx, url, broker.Results(results))
 	if err != nil {
 		return err
 	}

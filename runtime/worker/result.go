@@ -15,8 +15,9 @@ import (
 const resultManual = `Prints what is known of a task: its state, then its result as JSON or the error it
 ended with.
 
-The embedded broker keeps results for a day. RabbitMQ keeps none: each goes to the
-process that sent the task. There, use call, or Call.Get in the program.`
+The embedded broker keeps results for a day, and so does a store that -results names.
+RabbitMQ keeps none: each goes to the process that sent the task. There, use call, or
+Call.Get in the program.`
 
 func (p *program) resultCommand(broker *urlFlag) *cobra.Command {
 	return &cobra.Command{

@@ -64,7 +64,7 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.maxBody, "max-body", task.DefaultMaxBody, "park messages whose bodies have more than that many `BYTES`")
 	flags.IntVar(&f.maxResult, "max-result", task.DefaultMaxResult, "fail tasks whose results have more than that many `BYTES`")
 	flags.BoolVar(&f.started, "track-started", false, "store the state STARTED when a task begins to run")
-	flags.DurationVar(&f.resultTTL, "result-ttl", defaultResultTTL, "how long the embedded broker keeps results; 0 is for ever")
+	flags.DurationVar(&f.resultTTL, "result-ttl", defaultResultTTL, "how long results are kept, by the embedded broker or -results; 0 is\nfor ever")
 	flags.DurationVar(&f.drain, "drain", task.DefaultDrain, "how long running tasks may go on after a signal")
 	flags.BoolVar(&f.waitLogin, "wait-for-login", false, "go on trying if the broker refuses the worker's login, or a queue,\nwhen it starts; else the worker ends")
 	flags.StringVar(&f.health, "health", "", "answer GET /livez and /readyz at `ADDRESS`, such as :8081 (default nowhere)")

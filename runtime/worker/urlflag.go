@@ -17,6 +17,8 @@ type urlFlag struct {
 	name, variable string
 	given, file    string
 	options        []*urlOption
+	// results is where the results are, of the flag for the broker.
+	results *urlFlag
 }
 
 // urlOption is an option of a RabbitMQ URL that has a flag of its own.

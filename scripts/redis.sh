@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# A private, throw-away Redis for the tests.
+#
+#   scripts/redis.sh start    start the server if it isn't running, print its URL
+#   scripts/redis.sh url      print the URL of the running server
+#   scripts/redis.sh stop     stop the server and delete its data
+#
+# It listens on 127.0.0.1 with a password, and on a Unix socket that the option socket of the URL names; nothing is kept
+# on disk.
+# If TASKGEN_TEST_REDIS is set, start and url print it and start nothing.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+dir=$root/.build/redis
+
+die() { echo "redis.sh: $*" >&2; exit 1; }
+
+usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2; }
+
+# install_server puts Debian's package on the machine.
+install_server() {
+	command -v redis-server >/dev/null && return
+	command -v apt-get >/dev/null ||
+		die "Redis is not installed and this machine has no apt-get. Install Redis 6 or newer, or leave TASKGEN_TEST_REDIS unset: the tests that need it are skipped."
+	local sudo=
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || die "Redis is not installed; run as root: apt-get install redis-server"
+		sudo=sudo
+	fi
+	echo "installing redis-server" >&2
+	# The package would start a server of its own.
+	local policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+		$sudo chmod +x $policy
+		trap "$sudo rm -f $policy" RETURN EXIT
+	fi
+	{
+		$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q ||
+			echo "redis.sh: apt-get update failed; trying with the lists at hand" >&2
+		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends redis-server
+	} >&2 || die "apt-get install redis-server failed"
+}
+
+port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+choose_port() {
+	local try
+	for try in $(seq 1 50); do
+		port=$((32000 + RANDOM % 2000))
+		if port_free $port; then
+			return
+		fi
+	done
+	die "no free port found"
+}
+
+running() {
+	[ -s "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null
+}
+
+start() {
+	install_server
+	mkdir -p "$dir"
+	exec 9>"$dir.lock" # two callers at once: the second waits and finds it running
+	flock 9
+	running && return
+	choose_port
+	# A path below the folder may be too long for a socket.
+	local socket
+	socket=$(mktemp -u "/tmp/taskgen-redis-XXXXXX.sock")
+	redis-server --bind 127.0.0.1 --port "$port" --unixsocket "$socket" --requirepass 's3cret+pass word' --save '' --appendonly no \
+		--dir "$dir" --pidfile "$dir/pid" --logfile "$dir/log" --daemonize yes 9>&- </dev/null >"$dir/console" 2>&1 ||
+		die "the server did not start: $(cat "$dir/console")"
+	echo "redis://:s3cret%2Bpass%20word@127.0.0.1:$port/0?socket=$socket" >"$dir/url"
+	for _ in $(seq 1 100); do
+		if running && ! port_free "$port"; then
+			return
+		fi
+		sleep 0.05
+	done
+	die "the server did not start; see $dir/log"
+}
+
+stop() {
+	if running; then
+		local pid
+		pid=$(cat "$dir/pid")
+		kill "$pid"
+		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	fi
+	rm -rf "$dir" "$dir.lock"
+}
+
+[ $# = 1 ] || usage
+if [ -n "${TASKGEN_TEST_REDIS:-}" ]; then
+	case $1 in start | url) echo "$TASKGEN_TEST_REDIS"; exit ;; esac
+fi
+case $1 in
+start) start; cat "$dir/url" ;;
+url) running || die "the server is not running"; cat "$dir/url" ;;
+stop) stop ;;
+*) usage ;;
+esac
