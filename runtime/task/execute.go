@@ -34,6 +34,8 @@ type executor struct {
 	trackStarted bool
 	hooks        []Hooks // of all tasks
 	stats        func() Stats
+	revocations  *revocations // nil: none
+	timeouts     timeouts
 	logger       *slog.Logger
 	logFile      string
 	logLevel     slog.Level
@@ -107,7 +109,7 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 			then(Outcome{Requeue: true})
 			return
 		}
-		outcome, v := e.outcome(r, invocation, embed, e.judge(r, err))
+		outcome, v := e.outcome(r, invocation, embed, e.judge(ctx, r, err))
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
@@ -122,7 +124,13 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 var errEndedGoroutine = errors.New("the task has ended its goroutine (runtime.Goexit, as FailNow of a test does)")
 
 // judge decides what follows from a run.
-func (e *executor) judge(r *request, err error) (v verdict) {
+func (e *executor) judge(ctx context.Context, r *request, err error) (v verdict) {
+	if err != nil && errors.Is(context.Cause(ctx), ErrTerminated) {
+		return verdict{state: Revoked, err: revoked("terminated")}
+	}
+	if rejected, ok := errors.AsType[*rejection](err); ok { // revoked since it was taken
+		return verdict{state: Revoked, err: rejected}
+	}
 	problem := guard(func() error {
 		v = judge(r.entry.spec, r.retries, err, e.now(), rand.Float64())
 		return nil
@@ -156,7 +164,7 @@ func (e *executor) outcome(r *request, invocation invocation, embed []byte, v ve
 		}
 		v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
 	}
-	return Outcome{Result: e.failure(r, Failure, v.err)}, v
+	return Outcome{Result: e.failure(r, v.state, v.err)}, v
 }
 
 // success is the message of a result.
@@ -182,6 +190,8 @@ func (e *executor) report(r *request, v verdict) {
 		e.logger.Info("task succeeded", attrs...)
 	case Retried:
 		e.logger.Warn("task will be retried", append(attrs, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))...)
+	case Revoked:
+		e.logger.Warn("task was revoked while it ran", attrs...)
 	default:
 		attrs = append(attrs, "retries", r.retries, "error", safeText(v.err))
 		if p, ok := errors.AsType[*PanicError](v.err); ok {
@@ -325,7 +335,7 @@ func (e *executor) ignores(r *request) bool {
 
 // run calls the task's function. A panic is an error.
 func (e *executor) run(ctx context.Context, r *request, invocation invocation) (err error) {
-	timeout := r.entry.spec.Timeout
+	timeout := e.timeouts.of(r.entry.spec)
 	if r.timeout > 0 && (timeout == 0 || r.timeout < timeout) {
 		timeout = r.timeout
 	}
@@ -343,7 +353,11 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
+	r.began = time.Now()
 	defer slotOf(ctx).begin(ctx, r).end()
+	if e.revocations.has(r) { // since it was taken
+		return revoked("revoked")
+	}
 	return invocation.run(ctx)
 }
 

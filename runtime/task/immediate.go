@@ -217,7 +217,7 @@ func (w *Worker) asked(d *Delivery, queue string) {
 	r, rejected := readRequest(d)
 	go w.settleCopy(r, surplus, Outcome{})
 	if rejected == nil && r.name == slotTask {
-		w.byQueue[queue].put(&request{delivery: d, message: d.Message, id: r.id, question: &question{queue: queue, expires: r.expires}})
+		w.lanes.of(queue).pool.put(&request{delivery: d, message: d.Message, id: r.id, question: &question{queue: queue, expires: r.expires}})
 	}
 }
 
