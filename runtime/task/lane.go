@@ -1,6 +1,8 @@
 package task
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -77,6 +79,112 @@ func (l *lanes) queuesOf(p *pool) []string {
 		if lane.pool == p {
 			out = append(out, lane.queue)
 		}
+	}
+	return out
+}
+
+// maxLanes bounds the queues that a worker has ever taken from.
+const maxLanes = 1000
+
+// AddQueue has the worker take from one more queue, with the slots of those that have none of their own. The queue
+// is made if it is missing; bindings lead messages to it besides those of the tasks whose own queue it is. It returns at once,
+// and messages come when the broker has heard of it. A queue that the worker takes from already stays as it
+// is. Immediate tasks go to workers that take from their queue since they started.
+func (w *Worker) AddQueue(queue string, bindings ...Binding) error {
+	if err := checkQueueName(queue); err != nil {
+		return fmt.Errorf("worker %s: %w", w.config.Name, err)
+	}
+	for _, b := range bindings {
+		if err := w.checkBinding(queue, b); err != nil {
+			return fmt.Errorf("worker %s: %w", w.config.Name, err)
+		}
+	}
+	w.lanes.change.Lock()
+	defer w.lanes.change.Unlock()
+	if err := w.checkRuns(); err != nil {
+		return err
+	}
+	known := w.lanes.of(queue)
+	switch {
+	case known != nil && !known.ended:
+		return nil
+	case known == nil && len(w.lanes.table.Load().byQueue) >= maxLanes:
+		return fmt.Errorf("worker %s: it has taken from %d queues already, and can't from more", w.config.Name, maxLanes)
+	}
+	if w.shared.size() == 0 {
+		w.shared.resize(w.config.Concurrency)
+	}
+	added := &lane{queue: queue, pool: w.shared, prefetch: w.prefetch(0, w.shared), bindings: slices.Clone(bindings)}
+	w.lanes.set(added)
+	for _, s := range w.subscriptionsOf(added) {
+		if err := w.consumer.Add(s); err != nil {
+			return fmt.Errorf("worker %s: queue %q can't be added: %w", w.config.Name, queue, err)
+		}
+	}
+	w.logger.Info("taking from one more queue", "worker", w.config.Name, "queue", queue)
+	return nil
+}
+
+func (w *Worker) checkBinding(queue string, b Binding) error {
+	if err := cmp.Or(checkName(b.Exchange), checkLongest(b.RoutingKey)); err != nil {
+		return fmt.Errorf("the binding of queue %q: %w", queue, err)
+	}
+	if _, known := exchangeTypes[b.Type]; !known {
+		return fmt.Errorf("the binding of queue %q: exchange type %q: there are direct, topic, fanout and headers", queue, b.Type)
+	}
+	return w.executor.registry.checkExchange(b, "the binding of queue "+queue)
+}
+
+// checkLongest accepts an empty name too.
+func checkLongest(name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkName(name)
+}
+
+// CancelQueue has the worker take no more messages from a queue. What it has of it already still runs.
+func (w *Worker) CancelQueue(queue string) error {
+	w.lanes.change.Lock()
+	defer w.lanes.change.Unlock()
+	if err := w.checkRuns(); err != nil {
+		return err
+	}
+	open := w.lanes.of(queue)
+	if open == nil || open.ended {
+		return nil
+	}
+	ended := *open
+	ended.ended = true
+	w.lanes.set(&ended)
+	for _, name := range append(w.slots.queuesOf(queue), queue, ProbationQueue(queue)) {
+		if err := w.consumer.Remove(name); err != nil {
+			return fmt.Errorf("worker %s: queue %q can't be cancelled: %w", w.config.Name, queue, err)
+		}
+	}
+	w.logger.Info("taking no more from a queue", "worker", w.config.Name, "queue", queue)
+	return nil
+}
+
+func (w *Worker) checkRuns() error {
+	select {
+	case <-w.started:
+		return nil
+	default:
+		return fmt.Errorf("worker %s: it does not run yet", w.config.Name)
+	}
+}
+
+// Queues are those that the worker takes from now, sorted by name.
+func (w *Worker) Queues() []QueueConfig {
+	var out []QueueConfig
+	for _, l := range w.lanes.open() {
+		q := QueueConfig{Name: l.queue, Prefetch: l.prefetch}
+		q.Bindings = w.subscriptionsOf(l)[0].Bindings
+		if l.pool != w.shared {
+			q.Concurrency = l.pool.size()
+		}
+		out = append(out, q)
 	}
 	return out
 }

@@ -106,6 +106,17 @@ func (l *limits) wait(t *limit, now time.Time) {
 	t.timer, t.turn = timer, turn
 }
 
+// current is the limit of a task, Unlimited if it has none.
+func (l *limits) current(e *Entry) Rate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.limit(&request{name: e.Name(), entry: e})
+	if t == nil || t.limiter.Limit() == rate.Inf {
+		return Unlimited
+	}
+	return Rate(t.limiter.Limit())
+}
+
 // turns are about when the requests that wait here may start.
 func (l *limits) turns() map[*request]time.Time {
 	l.mu.Lock()

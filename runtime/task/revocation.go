@@ -22,7 +22,7 @@ const (
 // Revocation is a task that a worker is not to run.
 type Revocation struct {
 	ID string
-	// Time is when the worker was told.
+	// Time is when the worker was told. Zero, for AddRevocations: now, if it was not told before.
 	Time time.Time
 }
 
@@ -48,7 +48,7 @@ func newRevocations(now func() time.Time) *revocations {
 	}
 }
 
-// add remembers tasks; a zero time is now. What is no id of a task is left out.
+// add remembers tasks; a zero time is now, unless the task is remembered already. What is no id of a task is left out.
 func (v *revocations) add(all ...Revocation) {
 	now := v.now()
 	v.mu.Lock()
@@ -57,10 +57,14 @@ func (v *revocations) add(all ...Revocation) {
 		if checkName(r.ID) != nil {
 			continue
 		}
+		old := v.byID[r.ID]
+		if old != nil && r.Time.IsZero() {
+			continue
+		}
 		if r.Time.IsZero() || r.Time.After(now) {
 			r.Time = now
 		}
-		if old := v.byID[r.ID]; old != nil {
+		if old != nil {
 			v.order.Remove(old)
 		}
 		v.byID[r.ID] = v.order.PushBack(r)
@@ -178,7 +182,7 @@ func (e *executor) revoked(r *request) Outcome {
 func (w *Worker) Revoke(ids ...string) {
 	all := make([]Revocation, len(ids))
 	for i, id := range ids {
-		all[i].ID = id
+		all[i] = Revocation{ID: id, Time: w.executor.now()}
 	}
 	w.AddRevocations(all...)
 }

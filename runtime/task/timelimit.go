@@ -35,6 +35,15 @@ func (t *timeouts) set(name string, timeout time.Duration) {
 	t.byTask.Store(&next)
 }
 
+// TimeLimit is the timeout of a task at this worker, 0 if it has none.
+func (w *Worker) TimeLimit(name string) time.Duration {
+	entry, ok := w.executor.registry.Lookup(name)
+	if !ok {
+		return 0
+	}
+	return w.executor.timeouts.of(entry.spec)
+}
+
 // SetTimeLimit changes the timeout of a task at this worker, for runs that begin from now on. Celery has a hard limit and
 // a soft one: the sooner one ends the context of a run. 0 is none; with both 0 the task has no timeout, whatever its
 // directives say. The limit of a single message holds all the same.

@@ -284,6 +284,15 @@ func (w *Worker) SetRateLimit(name string, rate Rate) error {
 	return nil
 }
 
+// RateLimit is how often this worker starts a task now; Unlimited if there is no limit.
+func (w *Worker) RateLimit(name string) Rate {
+	entry, ok := w.executor.registry.Lookup(name)
+	if !ok {
+		return Unlimited
+	}
+	return w.limits.current(entry)
+}
+
 // Ready says whether the worker is consuming from all of its queues now, and not draining.
 func (w *Worker) Ready() bool {
 	select {
