@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -14,6 +15,8 @@ type Answer struct {
 	Worker string
 	// Value is what it tells, in JSON.
 	Value json.RawMessage
+	// Took is how long it took to come.
+	Took time.Duration
 	// Err is why it has not done what it was asked for.
 	Err error
 }

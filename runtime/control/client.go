@@ -204,7 +204,7 @@ func (c *Client) broadcast(ctx context.Context, b *task.Broadcast) error {
 
 // collect waits for answers. carried says that the probe has come back.
 func (c *Client) collect(ctx context.Context, came <-chan *task.Broadcast) (answers []Answer, carried bool, err error) {
-	timeout := time.NewTimer(c.config.Timeout)
+	asked, timeout := time.Now(), time.NewTimer(c.config.Timeout)
 	defer timeout.Stop()
 	defer func() {
 		slices.SortStableFunc(answers, func(a, b Answer) int { return strings.Compare(a.Worker, b.Worker) })
@@ -220,7 +220,10 @@ func (c *Client) collect(ctx context.Context, came <-chan *task.Broadcast) (answ
 			if err != nil {
 				return answers, carried, err
 			}
-			answers = append(answers, some...)
+			for _, a := range some {
+				a.Took = time.Since(asked)
+				answers = append(answers, a)
+			}
 		case <-timeout.C:
 			return answers, carried, nil
 		case <-ctx.Done():

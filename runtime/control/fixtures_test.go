@@ -294,9 +294,15 @@ func differ(at string, want, got any) string {
 			return ""
 		}
 		if key == "revoked" || isIDs(want) {
-			for _, a := range want {
-				for _, b := range got {
-					return differ(at, a, b)
+			for id, value := range got {
+				other, ok := want[id]
+				for _, any := range want {
+					if !ok {
+						other = any
+					}
+				}
+				if d := differ(at, other, value); d != "" {
+					return d
 				}
 			}
 			return ""

@@ -158,7 +158,7 @@ func TestMisuse(t *testing.T) {
 		"-Q slow -bind mail=orders/x": `does not take from queue "mail", only from slow`,
 		"-bind mail":                  "want QUEUE=EXCHANGE/KEY",
 		"stats -timeout 0s":           "-timeout 0s",
-		"ping mail":                   `worker ping: "mail" is one argument too many`,
+		"version mail":                `worker version: "mail" is one argument too many`,
 	} {
 		s := newShell(t)
 		if code := s.run(strings.Fields(line)...); code != misused || !strings.Contains(s.err.String(), want) || s.out.Len() > 0 {
