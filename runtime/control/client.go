@@ -21,7 +21,7 @@ import (
 const DefaultTimeout = time.Second
 
 // readyTimeout is how long a client waits for a broker that is not there.
-const readyTimeout = 10 * time.Second
+const readyTimeout = 5 * time.Second
 
 // ClientConfig says whom a client speaks to. The zero value is good.
 type ClientConfig struct {

@@ -58,11 +58,11 @@ func (p *program) fleet(name, short, long string, broker *urlFlag, all []fleetCo
 	return cmd
 }
 
-// client is what the flags ask for.
-func (f *fleetFlags) client(t task.Transport) (*control.Client, error) {
+// config is what the flags ask for.
+func (f *fleetFlags) config() (control.ClientConfig, error) {
 	config := control.ClientConfig{Timeout: f.timeout}
 	if f.timeout <= 0 {
-		return nil, misuse("-timeout %s: want a time above 0s", f.timeout)
+		return config, misuse("-timeout %s: want a time above 0s", f.timeout)
 	}
 	names := splitLists(f.destination)
 	if len(names) == 1 && strings.ContainsAny(names[0], "*?[") {
@@ -70,7 +70,7 @@ func (f *fleetFlags) client(t task.Transport) (*control.Client, error) {
 	} else {
 		config.Destination = names
 	}
-	return control.NewClient(t, config), nil
+	return config, nil
 }
 
 // tellFleet gives a command and shows the answers.
@@ -85,11 +85,12 @@ func (p *program) tellFleet(ctx context.Context, broker *urlFlag, f *fleetFlags,
 			return err
 		}
 	}
+	config, err := f.config()
+	if err != nil {
+		return err
+	}
 	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		client, err := f.client(t)
-		if err != nil {
-			return err
-		}
+		client := control.NewClient(t, config)
 		defer client.Close()
 		if c.silent {
 			return client.Tell(ctx, c.name, arguments)
