@@ -29,28 +29,29 @@ func Repr(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
-// ReprTree shows a tree, as [Serializer.DecodeTree] makes it, as Python does, in at most limit runes; see [Repr].
-func ReprTree(tree any, limit int) string {
-	return reprValue(func(r *repr) { r.Any(&tree) }, limit)
-}
-
-// ReprTuple shows a list as Python shows a tuple; see [ReprTree].
-func ReprTuple(list []any, limit int) string {
-	text := reprValue(func(r *repr) { r.Any(&list) }, 0)
-	text = "(" + text[1:len(text)-1]
-	if len(list) == 1 {
-		text += ","
-	}
-	return cut(text+")", limit)
-}
-
-func reprValue(visit func(*repr), limit int) string {
+// ReprValue shows one value so, without the braces of arguments.
+func ReprValue(visit func(Value), limit int) string {
 	r := repr{max: math.MaxInt}
 	if limit > 0 {
 		r.max = limit * utf8.UTFMax
 	}
 	visit(&r)
 	return cut(string(r.out), limit)
+}
+
+// ReprTree shows a tree so, as [Serializer.DecodeTree] makes it.
+func ReprTree(tree any, limit int) string {
+	return ReprValue(func(v Value) { v.Any(&tree) }, limit)
+}
+
+// ReprTuple shows a list of trees as Python shows a tuple.
+func ReprTuple(list []any, limit int) string {
+	text := ReprTree(list, 0)
+	text = "(" + text[1:len(text)-1]
+	if len(list) == 1 {
+		text += ","
+	}
+	return cut(text+")", limit)
 }
 
 // cut shortens s to limit runes.

@@ -139,7 +139,7 @@ func (c *Client) listen(ctx context.Context) error {
 }
 
 func (c *Client) deliver(b *task.Broadcast) {
-	c.config.Clock.Hear(clockOf(b))
+	c.config.Clock.Adjust(clockOf(b))
 	ticket, _ := b.Headers["ticket"].(string)
 	c.mu.Lock()
 	defer c.mu.Unlock()

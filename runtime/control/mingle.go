@@ -102,7 +102,7 @@ func (s *Server) learn(a Answer) error {
 	if told == nil {
 		return nil
 	}
-	s.worker.Clock().Hear(told.Clock)
+	s.worker.Clock().Adjust(told.Clock)
 	all, err := told.Revoked.read()
 	if err == nil && len(all) > 0 {
 		s.worker.AddRevocations(all...)

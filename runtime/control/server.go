@@ -75,7 +75,7 @@ func (s *Server) deliver(b *task.Broadcast) {
 			s.logger.Error("a request of remote control made the worker panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	s.worker.Clock().Hear(clockOf(b))
+	s.worker.Clock().Adjust(clockOf(b))
 	r, err := readRequest(b)
 	if err != nil {
 		s.logger.Warn("a request of remote control can't be read", "error", err)

@@ -47,9 +47,6 @@ func (w *Worker) Shutdown() {
 	w.tell()
 }
 
-// Clock is the worker's Lamport clock.
-func (w *Worker) Clock() *Clock { return &w.clock }
-
 // Registry has the tasks that the worker runs.
 func (w *Worker) Registry() *Registry { return w.executor.registry }
 

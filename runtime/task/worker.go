@@ -110,7 +110,6 @@ type Worker struct {
 	// revocations are the tasks that are not to run.
 	revocations *revocations
 	state       *stateFile // nil: they are not kept
-	clock       Clock
 	logger      *slog.Logger
 	statistics  *statistics
 	slots       *slots
