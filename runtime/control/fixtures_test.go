@@ -115,7 +115,6 @@ func (w *world) answerCaptured(file string, s scene) {
 	worker := "cap-" + uuid.NewString() + "@proto"
 	text = bytes.ReplaceAll(text, []byte("cap@proto"), []byte(worker))
 	text = bytes.ReplaceAll(text, []byte("cap@*"), []byte(worker[:20]+"*"))
-	text = bytes.ReplaceAll(text, []byte(": Infinity"), []byte(": 0")) // in what Python made of the answer
 	var c capture
 	w.check(json.Unmarshal(text, &c))
 	running := w.serve(worker, func(_ *task.WorkerConfig, c *control.Config) { c.Events = &flags{on: s.events} })
