@@ -23,8 +23,7 @@ type HeldTask struct {
 	// Acked says that the broker does not have it any more.
 	Acked bool
 
-	request  *request
-	executor *executor
+	request *request
 }
 
 // maxShown is how large a body may be whose arguments are shown, in bytes, on the wire and decompressed.
@@ -34,7 +33,7 @@ func (w *Worker) view(r *request, due time.Time) HeldTask {
 	shadow, _ := textHeader(r.message.Headers, "shadow", "")
 	return HeldTask{
 		ID: r.id, Name: r.name, Shadow: shadow, Delivery: w.executor.info(r).Delivery, Retries: r.retries,
-		Due: due, request: r, executor: w.executor,
+		Due: due, request: r,
 	}
 }
 

@@ -1,7 +1,6 @@
 package task
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -126,21 +125,17 @@ func (w *Worker) AddQueue(queue string, bindings ...Binding) error {
 }
 
 func (w *Worker) checkBinding(queue string, b Binding) error {
-	if err := cmp.Or(checkName(b.Exchange), checkLongest(b.RoutingKey)); err != nil {
+	err := checkName(b.Exchange)
+	if err == nil && b.RoutingKey != "" {
+		err = checkName(b.RoutingKey)
+	}
+	if err != nil {
 		return fmt.Errorf("the binding of queue %q: %w", queue, err)
 	}
 	if _, known := exchangeTypes[b.Type]; !known {
 		return fmt.Errorf("the binding of queue %q: exchange type %q: there are direct, topic, fanout and headers", queue, b.Type)
 	}
 	return w.executor.registry.checkExchange(b, "the binding of queue "+queue)
-}
-
-// checkLongest accepts an empty name too.
-func checkLongest(name string) error {
-	if name == "" {
-		return nil
-	}
-	return checkName(name)
 }
 
 // CancelQueue has the worker take no more messages from a queue. What it has of it already still runs.
