@@ -53,6 +53,31 @@ func ReprText(text string) string {
 	return string(r.out)
 }
 
+// ReprValue shows one value so, without the braces of arguments.
+func ReprValue(visit func(Value), limit int) string {
+	r := repr{max: math.MaxInt}
+	if limit > 0 {
+		r.max = limit * utf8.UTFMax
+	}
+	visit(&r)
+	return cut(string(r.out), limit)
+}
+
+// ReprTree shows a tree so, as [Serializer.DecodeTree] makes it.
+func ReprTree(tree any, limit int) string {
+	return ReprValue(func(v Value) { v.Any(&tree) }, limit)
+}
+
+// ReprTuple shows a list of trees as Python shows a tuple.
+func ReprTuple(list []any, limit int) string {
+	text := ReprTree(list, 0)
+	text = "(" + text[1:len(text)-1]
+	if len(list) == 1 {
+		text += ","
+	}
+	return cut(text+")", limit)
+}
+
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {

@@ -32,6 +32,9 @@ func checkName(name string) error {
 }
 
 func checkRunes(name string) error {
+	if !utf8.ValidString(name) {
+		return errors.New("the text is not UTF-8")
+	}
 	for _, r := range name {
 		if !unicode.IsPrint(r) {
 			return fmt.Errorf("%.100q has the character %U, which can't be printed", name, r)

@@ -1,6 +1,9 @@
 package task
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors of sending. Test with errors.Is.
 var (
@@ -25,6 +28,8 @@ var (
 	ErrConnectionLost = errors.New("the connection to the broker was lost, and another worker has the task")
 	// ErrRevoked: the task expired or was revoked before it ran.
 	ErrRevoked = errors.New("revoked")
+	// ErrTerminated is the cause of the context of a task that was revoked while it ran; it matches ErrRevoked.
+	ErrTerminated = fmt.Errorf("%w while it ran", ErrRevoked)
 	// ErrNoResult: the task ignores its result, so there is none to wait for.
 	ErrNoResult = errors.New("the task ignores its result")
 	// ErrUnstorable: a store can't keep a value of this kind, now or later.

@@ -37,6 +37,8 @@ type executor struct {
 	trackStarted bool
 	hooks        []Hooks // of all tasks
 	stats        func() Stats
+	revocations  *revocations // nil: none
+	timeouts     timeouts
 	logger       *slog.Logger
 	logFile      string
 	logLevel     slog.Level
@@ -97,7 +99,7 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 
 // revoked is the outcome of a request that is not run, for a reason that Celery has a word for: revoked, expired or terminated.
 func (e *executor) revoked(r *request, why string) Outcome {
-	o, err := e.end(r, Revoked, reject("", "TaskRevokedError", celeryExceptions, errors.New(why)))
+	o, err := e.end(r, Revoked, revoked(why))
 	if err != nil {
 		return e.giveBack(r, err)
 	}
@@ -132,7 +134,7 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 			then(Outcome{Requeue: true})
 			return
 		}
-		outcome, v := e.outcome(r, invocation, e.judge(r, err))
+		outcome, v := e.outcome(r, invocation, e.judge(ctx, r, err))
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
@@ -147,7 +149,13 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 var errEndedGoroutine = errors.New("the task has ended its goroutine (runtime.Goexit, as FailNow of a test does)")
 
 // judge decides what follows from a run.
-func (e *executor) judge(r *request, err error) (v verdict) {
+func (e *executor) judge(ctx context.Context, r *request, err error) (v verdict) {
+	if err != nil && errors.Is(context.Cause(ctx), ErrTerminated) {
+		return verdict{state: Revoked, err: revoked("terminated")}
+	}
+	if rejected, ok := errors.AsType[*rejection](err); ok { // revoked since it was taken
+		return verdict{state: Revoked, err: rejected}
+	}
 	problem := guard(func() error {
 		v = judge(r.entry.spec, r.retries, err, e.now(), rand.Float64())
 		return nil
@@ -181,7 +189,7 @@ func (e *executor) outcome(r *request, invocation invocation, v verdict) (Outcom
 		}
 		v = verdict{state: Failure, err: errors.Join(v.err, fmt.Errorf("the retry can't be sent: %w", err))}
 	}
-	o, err := e.end(r, Failure, v.err)
+	o, err := e.end(r, v.state, v.err)
 	if _, store := errors.AsType[*chordStoreError](err); store {
 		return e.giveBack(r, err), v
 	}
@@ -214,6 +222,8 @@ func (e *executor) report(r *request, v verdict) {
 		e.logger.Info("task succeeded", attrs...)
 	case Retried:
 		e.logger.Warn("task will be retried", append(attrs, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))...)
+	case Revoked:
+		e.logger.Warn("task was revoked while it ran", attrs...)
 	default:
 		attrs = append(attrs, "retries", r.retries, "error", safeText(v.err))
 		if p, ok := errors.AsType[*PanicError](v.err); ok {
@@ -377,7 +387,7 @@ func (e *executor) ignores(r *request) bool {
 
 // run calls the task's function. A panic is an error.
 func (e *executor) run(ctx context.Context, r *request, invocation invocation) (err error) {
-	timeout := r.entry.spec.Timeout
+	timeout := e.timeouts.of(r.entry.spec)
 	if r.timeout > 0 && (timeout == 0 || r.timeout < timeout) {
 		timeout = r.timeout
 	}
@@ -395,7 +405,11 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
+	r.began = time.Now()
 	defer slotOf(ctx).begin(ctx, r).end()
+	if e.revocations.has(r) { // since it was taken
+		return revoked("revoked")
+	}
 	return invocation.run(ctx)
 }
 

@@ -2,8 +2,6 @@ package task
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -25,7 +23,7 @@ func (w *Worker) Live() error {
 	}
 	n, blocked := w.watchdog.stuck()
 	if len(blocked) > 0 {
-		queues := slices.Sorted(maps.Keys(blocked[0].queues))
+		queues := w.lanes.queuesOf(blocked[0])
 		return fmt.Errorf("worker %s: stuck tasks hold every slot for these queues: %s", w.config.Name, strings.Join(queues, ", "))
 	}
 	if most := w.config.MaxStuck; most > 0 && n > most {

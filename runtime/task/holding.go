@@ -1,6 +1,10 @@
 package task
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // holding knows the requests that this worker has and that have not started, and how many are running.
 // Whoever starts, postpones or hands back a request must take it first.
@@ -60,6 +64,13 @@ func (h *holding) running() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.taken
+}
+
+// all is what waits.
+func (h *holding) all() []*request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.waiting))
 }
 
 // close gives out all that waits, for the caller to hand back, and a channel that closes when

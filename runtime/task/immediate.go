@@ -169,6 +169,19 @@ func (s *slots) subscriptions(queue string, prefetch int) []Subscription {
 	}
 }
 
+// queuesOf are the worker's own queues for immediate tasks of a queue.
+func (s *slots) queuesOf(queue string) []string {
+	var out []string
+	for _, own := range []map[string]string{s.asked, s.own} {
+		for name, of := range own {
+			if of == queue {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
 // keep makes a slot; the channel gives the task that comes for it.
 func (s *slots) keep() (slot string, task <-chan *request) {
 	slot, came := uuid.NewString(), make(chan *request, 1)
@@ -231,7 +244,7 @@ func (w *Worker) asked(d *Delivery, queue string) {
 	r, rejected := readRequest(d)
 	go w.settleCopy(r, surplus, Outcome{})
 	if rejected == nil && r.name == slotTask {
-		w.byQueue[queue].put(&request{delivery: d, message: d.Message, id: r.id, question: &question{queue: queue, expires: r.expires}})
+		w.lanes.of(queue).pool.put(&request{delivery: d, message: d.Message, id: r.id, question: &question{queue: queue, expires: r.expires}})
 	}
 }
 

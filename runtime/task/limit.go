@@ -12,7 +12,7 @@ import (
 // most half of a queue's prefetch may wait here, and the broker holds the rest.
 type limits struct {
 	fallback Rate
-	byQueue  map[string]*pool
+	prefetch func(queue string) int
 	start    func(*request)
 	postpone func(*request, time.Time)
 
@@ -39,9 +39,9 @@ const (
 	maxPostponed = 10 * time.Minute
 )
 
-func newLimits(fallback Rate, byQueue map[string]*pool, start func(*request), postpone func(*request, time.Time)) *limits {
+func newLimits(fallback Rate, prefetch func(queue string) int, start func(*request), postpone func(*request, time.Time)) *limits {
 	return &limits{
-		fallback: fallback, byQueue: byQueue, start: start, postpone: postpone,
+		fallback: fallback, prefetch: prefetch, start: start, postpone: postpone,
 		tasks: map[string]*limit{}, waiting: map[string]int{},
 	}
 }
@@ -62,7 +62,7 @@ func (l *limits) admit(r *request) {
 		return
 	}
 	queue := r.message.Queue
-	if l.waiting[queue] >= max(1, l.byQueue[queue].queues[queue]/2) {
+	if l.waiting[queue] >= max(1, l.prefetch(queue)/2) {
 		until := t.postponeUntil(now)
 		l.mu.Unlock()
 		l.postpone(r, until)
@@ -104,6 +104,40 @@ func (l *limits) wait(t *limit, now time.Time) {
 		l.start(r)
 	})
 	t.timer, t.turn = timer, turn
+}
+
+// current is the limit of a task, Unlimited if it has none.
+func (l *limits) current(e *Entry) Rate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.limit(&request{name: e.Name(), entry: e})
+	if t == nil || t.limiter.Limit() == rate.Inf {
+		return Unlimited
+	}
+	return Rate(t.limiter.Limit())
+}
+
+// turns are about when the requests that wait here may start.
+func (l *limits) turns() map[*request]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, out := time.Now(), map[*request]time.Time{}
+	for _, t := range l.tasks {
+		if t == nil || len(t.line) == 0 {
+			continue
+		}
+		at := now.Add(t.turn.DelayFrom(now))
+		for _, r := range t.line {
+			out[r] = at
+			at = at.Add(t.interval())
+		}
+	}
+	return out
+}
+
+// interval is the time between two starts, 0 if there is no limit any more.
+func (t *limit) interval() time.Duration {
+	return time.Duration(float64(time.Second) / float64(t.limiter.Limit()))
 }
 
 // limit is that of the request's task, nil if there is none.
@@ -156,7 +190,7 @@ func (l *limits) set(name string, per Rate) {
 // postponeUntil guesses when a request that finds the line full should come again: when those before
 // it have had their turn.
 func (t *limit) postponeUntil(now time.Time) time.Time {
-	interval := time.Duration(float64(time.Second) / float64(t.limiter.Limit())) // 0 if there is no limit any more
+	interval := t.interval()
 	if earliest := now.Add(time.Duration(len(t.line)) * interval); t.horizon.Before(earliest) {
 		t.horizon = earliest
 	}

@@ -18,10 +18,8 @@ type limitWorld struct {
 }
 
 func newLimitWorld(prefetch int) *limitWorld {
-	p := newPool(1)
-	p.queues["q"] = prefetch
 	w := &limitWorld{begin: time.Now()}
-	w.limits = newLimits(0, map[string]*pool{"q": p},
+	w.limits = newLimits(0, func(string) int { return prefetch },
 		func(*request) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

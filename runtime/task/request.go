@@ -44,6 +44,7 @@ type request struct {
 	question *question
 
 	// What the worker notes of the run.
+	began    time.Time
 	took     time.Duration // by the task itself
 	overhead time.Duration // by the slot, besides
 	ended    State         // "" if the task did not run

@@ -27,7 +27,7 @@ type Stats struct {
 // TaskStats is what a worker has done of one task.
 type TaskStats struct {
 	Name string `json:"name"`
-	// Succeeded, Failed and Retried count the runs by how they ended.
+	// Succeeded, Failed and Retried count the runs by how they ended. Those that were revoked have failed.
 	Succeeded int64 `json:"succeeded"`
 	Failed    int64 `json:"failed"`
 	Retried   int64 `json:"retried"`
@@ -104,7 +104,7 @@ func (s *statistics) count(r *request) {
 	switch r.ended {
 	case Success:
 		t.succeeded++
-	case Failure:
+	case Failure, Revoked:
 		t.failed++
 	default:
 		t.retried++

@@ -60,6 +60,27 @@ func (d *watchdog) slot(ctx context.Context, p *pool) context.Context {
 	return context.WithValue(ctx, slotKey{}, s)
 }
 
+// leave takes note that the slot of ctx has ended.
+func (d *watchdog) leave(ctx context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	own := slotOf(ctx)
+	d.slots = slices.DeleteFunc(slices.Clone(d.slots), func(other *watchedSlot) bool { return other == own })
+}
+
+// running are the requests that run now.
+func (d *watchdog) running() []*request {
+	var out []*request
+	for _, s := range d.all() {
+		s.mu.Lock()
+		if s.request != nil {
+			out = append(out, s.request)
+		}
+		s.mu.Unlock()
+	}
+	return out
+}
+
 // slotOf is the slot of a context; nil if it is none of one.
 func slotOf(ctx context.Context) *watchedSlot {
 	s, _ := ctx.Value(slotKey{}).(*watchedSlot)
@@ -195,7 +216,7 @@ func (d *watchdog) stuck() (n int, blocked []*pool) {
 		s.mu.Unlock()
 	}
 	for p, stuck := range byPool {
-		if stuck == p.slots {
+		if stuck == p.size() {
 			blocked = append(blocked, p)
 		}
 	}

@@ -57,6 +57,8 @@ type WorkerConfig struct {
 	// MaxStuck is how many tasks may be stuck before the worker is not live any more; see [Worker.Live].
 	// 0: any number, as long as every queue has slots left.
 	MaxStuck int
+	// StateFile is where the ids of revoked tasks are kept over a restart. "": nowhere.
+	StateFile string
 	// LogFile and LogLevel are what tasks see in their [Info].
 	LogFile  string
 	LogLevel slog.Level
@@ -99,25 +101,31 @@ const (
 
 // Worker runs the tasks of a registry. Make it with [NewWorker].
 type Worker struct {
-	transport  Transport
-	config     WorkerConfig
-	executor   *executor
-	pools      []*pool
-	byQueue    map[string]*pool
-	limits     *limits
-	held       *holding
-	copies     *copies
-	probation  *probation
-	suspects   map[string]string // probation queue → queue
-	logger     *slog.Logger
-	statistics *statistics
-	slots      *slots
-	watchdog   *watchdog
-	login      *login
-	claims     ClaimStore // for tasks that are to run once
+	transport Transport
+	config    WorkerConfig
+	executor  *executor
+	pools     []*pool
+	shared    *pool // of queues without slots of their own
+	lanes     *lanes
+	limits    *limits
+	held      *holding
+	copies    *copies
+	probation *probation
+	// revocations are the tasks that are not to run.
+	revocations *revocations
+	state       *stateFile // nil: they are not kept
+	logger      *slog.Logger
+	statistics  *statistics
+	slots       *slots
+	watchdog    *watchdog
+	login       *login
+	claims      ClaimStore // for tasks that are to run once
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
+	// told ends Run; tell tells it to.
+	told context.Context
+	tell context.CancelFunc
 }
 
 // NewWorker makes a worker for the tasks of r. It fails if the registry or the
@@ -144,19 +152,25 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		logger:     config.Logger,
 		held:       newHolding(),
 		copies:     newCopies(),
-		suspects:   map[string]string{},
+		lanes:      newLanes(),
 		statistics: newStatistics(config.Logger),
 		slots:      newSlots(),
 		watchdog:   &watchdog{logger: config.Logger},
 		login:      newLogin(config.WaitForLogin),
 		started:    make(chan struct{}),
-		byQueue:    map[string]*pool{},
+	}
+	w.told, w.tell = context.WithCancel(context.Background())
+	w.revocations = newRevocations(time.Now)
+	if config.StateFile != "" {
+		if w.state, err = openStateFile(config.StateFile, w.revocations); err != nil {
+			return nil, err
+		}
 	}
 	w.executor = &executor{
 		registry: r, client: NewClient(t, ClientConfig{Origin: config.Name}), accept: accept,
 		maxBody: config.MaxBody, maxDecompressed: int64(config.MaxDecompressed), maxResult: config.MaxResult, resultTTL: config.ResultTTL,
 		now: time.Now, name: config.Name, logger: config.Logger, logFile: config.LogFile, logLevel: config.LogLevel,
-		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats,
+		trackStarted: config.TrackStarted, hooks: config.Hooks, stats: w.Stats, revocations: w.revocations,
 	}
 	if s := StoreOf(t); s != nil {
 		w.executor.answers = s.Serializer()
@@ -164,10 +178,10 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 	w.makePools()
 	slots := 0
 	for _, p := range w.pools {
-		slots += p.slots
+		slots += p.size()
 	}
-	w.probation = newProbation(slots, w.count, func(r *request) { w.byQueue[r.message.Queue].putFirst(r) })
-	w.limits = newLimits(config.DefaultRateLimit, w.byQueue, w.start, w.postpone)
+	w.probation = newProbation(slots, w.count, func(r *request) { w.lanes.of(r.message.Queue).pool.putFirst(r) })
+	w.limits = newLimits(config.DefaultRateLimit, w.lanes.prefetch, w.start, w.postpone)
 	for name, rate := range config.RateLimits {
 		if err := w.SetRateLimit(name, rate); err != nil {
 			return nil, fmt.Errorf("task.WorkerConfig.RateLimits: %w", err)
@@ -248,22 +262,26 @@ func contentTypes(names []string) ([]string, error) {
 }
 
 func (w *Worker) makePools() {
-	shared := newPool(w.config.Concurrency)
+	w.shared = newPool(w.config.Concurrency)
 	for i, q := range w.config.Queues {
-		p := shared
+		p := w.shared
 		if q.Concurrency > 0 {
 			p = newPool(q.Concurrency)
 			w.pools = append(w.pools, p)
 		}
-		prefetch := max(p.slots, cmp.Or(q.Prefetch, w.config.Prefetch, prefetchPerSlot*p.slots))
-		p.queues[q.Name] = prefetch
-		w.config.Queues[i].Prefetch = prefetch
-		w.byQueue[q.Name] = p
-		w.suspects[ProbationQueue(q.Name)] = q.Name
+		w.config.Queues[i].Prefetch = w.prefetch(q.Prefetch, p)
+		w.lanes.set(&lane{queue: q.Name, pool: p, prefetch: w.config.Queues[i].Prefetch, bindings: q.Bindings})
 	}
-	if len(shared.queues) > 0 {
-		w.pools = append(w.pools, shared)
+	if len(w.lanes.queuesOf(w.shared)) == 0 {
+		w.shared.slots = 0 // until a queue is added
 	}
+	w.pools = append(w.pools, w.shared)
+}
+
+// prefetch is how many messages the worker holds of a queue with the slots of p, own if the queue has its own.
+func (w *Worker) prefetch(own int, p *pool) int {
+	slots := p.size()
+	return max(slots, cmp.Or(own, w.config.Prefetch, prefetchPerSlot*slots))
 }
 
 // Config is the configuration with the defaults filled in.
@@ -276,6 +294,15 @@ func (w *Worker) SetRateLimit(name string, rate Rate) error {
 	}
 	w.limits.set(name, rate)
 	return nil
+}
+
+// RateLimit is how often this worker starts a task now; Unlimited if there is no limit.
+func (w *Worker) RateLimit(name string) Rate {
+	entry, ok := w.executor.registry.Lookup(name)
+	if !ok {
+		return Unlimited
+	}
+	return w.limits.current(entry)
 }
 
 // Ready says whether the worker is consuming from all of its queues now, and not draining.
@@ -294,6 +321,9 @@ func (w *Worker) Ready() bool {
 // has ended by then; the broker delivers the others again. It returns at once if the broker can be reached and refuses
 // the worker, unless Config.WaitForLogin is set. Run can be called once.
 func (w *Worker) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(w.told, stop)()
 	tasks, cancelTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelTasks(nil)
 	consumer, err := w.transport.Consume(ConsumeConfig{
@@ -307,11 +337,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	close(w.started)
 	w.warnOfStrangers()
 	for _, p := range w.pools {
-		for range p.slots {
-			go w.slot(tasks, p)
-		}
+		p.open(func() { go w.slot(tasks, p) })
 	}
 	go w.watchdog.watch(tasks)
+	if w.state != nil {
+		defer w.state.keep(w.logger)()
+	}
 	err = errors.Join(w.login.await(ctx), w.drain(cancelTasks))
 	for _, p := range w.pools {
 		p.close()
@@ -338,24 +369,30 @@ func (w *Worker) warnOfStrangers() {
 func (w *Worker) Subscriptions() []Subscription {
 	var out []Subscription
 	for _, q := range w.config.Queues {
-		s := Subscription{Queue: q.Name, Prefetch: w.byQueue[q.Name].queues[q.Name], Bindings: slices.Clone(q.Bindings)}
-		for _, e := range w.executor.registry.Entries() {
-			if e.Queue() != q.Name {
-				continue
-			}
-			s.Prioritized = s.Prioritized || e.spec.Priority != nil
-			s.Longest = longest(s.Longest, e.spec.Timeout)
-			if b, ok := e.spec.binding(); ok && !slices.Contains(s.Bindings, b) {
-				s.Bindings = append(s.Bindings, b)
-			}
-		}
-		s.Longest = max(s.Longest, 0)
-		out = append(out, s, Subscription{Queue: ProbationQueue(q.Name), Prefetch: probationPrefetch * w.byQueue[q.Name].slots, Longest: s.Longest})
+		lane := w.lanes.of(q.Name)
+		out = append(out, w.subscriptionsOf(lane)...)
 		if w.offersSlots(q.Name) {
-			out = append(out, w.slots.subscriptions(q.Name, s.Prefetch)...)
+			out = append(out, w.slots.subscriptions(q.Name, lane.prefetch)...)
 		}
 	}
 	return out
+}
+
+// subscriptionsOf are those of a queue and of its suspects.
+func (w *Worker) subscriptionsOf(l *lane) []Subscription {
+	s := Subscription{Queue: l.queue, Prefetch: l.prefetch, Bindings: slices.Clone(l.bindings)}
+	for _, e := range w.executor.registry.Entries() {
+		if e.Queue() != l.queue {
+			continue
+		}
+		s.Prioritized = s.Prioritized || e.spec.Priority != nil
+		s.Longest = longest(s.Longest, e.spec.Timeout)
+		if b, ok := e.spec.binding(); ok && !slices.Contains(s.Bindings, b) {
+			s.Bindings = append(s.Bindings, b)
+		}
+	}
+	s.Longest = max(s.Longest, 0)
+	return []Subscription{s, {Queue: ProbationQueue(l.queue), Prefetch: probationPrefetch * l.pool.size(), Longest: s.Longest}}
 }
 
 // longest is the longer of two time limits; one that there is not is -1, and longer than any.
@@ -376,7 +413,7 @@ func (w *Worker) deliver(d *Delivery) {
 	if queue, ok := w.slots.own[d.Message.Queue]; ok {
 		d.Message.Queue = queue
 	}
-	queue, onProbation := w.suspects[d.Message.Queue]
+	queue, onProbation := w.lanes.suspectsOf(d.Message.Queue)
 	if onProbation {
 		d.Message.Queue = queue
 	}
@@ -399,6 +436,11 @@ func (w *Worker) deliver(d *Delivery) {
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
 		go func() { w.settle(r, w.executor.rejected(r, rejected)) }()
+		return
+	}
+	if w.revocations.has(r) {
+		w.logger.Info("task was revoked, not run", "task", r.name, "id", r.id)
+		go func() { w.settle(r, w.executor.revoked(r, "revoked")) }()
 		return
 	}
 	if !w.held.add(r) {
@@ -429,7 +471,7 @@ func (w *Worker) start(r *request) {
 		w.probation.put(r)
 		return
 	}
-	w.byQueue[r.message.Queue].put(r)
+	w.lanes.of(r.message.Queue).pool.put(r)
 }
 
 // refresh sends a message anew that was delivered again and again, before the broker has had enough of it.
@@ -472,6 +514,7 @@ func (w *Worker) slot(ctx context.Context, p *pool) {
 		w.run(ctx, r)
 	}
 	closed = true
+	w.watchdog.leave(ctx)
 }
 
 // postpone has the broker hold the request until t.
@@ -502,6 +545,11 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	if outcome, expired := w.executor.expired(r); expired {
 		w.logger.Warn("task expired before it ran", "task", r.name, "id", r.id, "expires", r.expires)
 		go w.conclude(r, outcome, false)
+		return
+	}
+	if w.revocations.has(r) {
+		w.logger.Info("task was revoked, not run", "task", r.name, "id", r.id)
+		go w.concludeRevoked(r)
 		return
 	}
 	if r.entry.spec.Once && !w.once(ctx, r) {

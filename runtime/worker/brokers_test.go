@@ -22,7 +22,7 @@ func onBrokers(t *testing.T, test func(t *testing.T, url, queue string)) {
 		if url == "" {
 			t.Skip("TASKGEN_TEST_AMQP names no broker")
 		}
-		queue := "test.worker." + strings.ToLower(uuid.NewString())
+		queue := "test.worker." + uniqueName()
 		t.Cleanup(func() { deleteQueue(t, url, queue) })
 		test(t, url, queue)
 	})
@@ -46,3 +46,5 @@ func deleteQueue(t *testing.T, url, queue string) {
 		t.Log("the queue stays:", err)
 	}
 }
+
+func uniqueName() string { return strings.ToLower(uuid.NewString()) }

@@ -157,8 +157,8 @@ func TestMisuse(t *testing.T) {
 		"-bind slow=orders/eu":        `does not take from queue "slow", only from mail, tasks`,
 		"-Q slow -bind mail=orders/x": `does not take from queue "mail", only from slow`,
 		"-bind mail":                  "want QUEUE=EXCHANGE/KEY",
-		"stats -timeout 0s":           "-timeout 0s",
-		"ping mail":                   `worker ping: "mail" is one argument too many`,
+		"inspect stats -timeout 0s":   "-timeout 0s",
+		"version mail":                `worker version: "mail" is one argument too many`,
 	} {
 		s := newShell(t)
 		if code := s.run(strings.Fields(line)...); code != misused || !strings.Contains(s.err.String(), want) || s.out.Len() > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/taskgen/taskgen/runtime/builtin"
 	"github.com/taskgen/taskgen/runtime/codec"
+	"github.com/taskgen/taskgen/runtime/control"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -34,6 +36,8 @@ type runFlags struct {
 	waitLogin   bool
 	health      string
 	maxStuck    int
+	control     string
+	stateDB     string
 	http        httpFlags
 	mail        mailFlags
 }
@@ -69,6 +73,8 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.waitLogin, "wait-for-login", false, "go on trying if the broker refuses the worker's login, or a queue,\nwhen it starts; else the worker ends")
 	flags.StringVar(&f.health, "health", "", "answer GET /livez and /readyz at `ADDRESS`, such as :8081 (default nowhere)")
 	flags.IntVar(&f.maxStuck, "max-stuck", 0, "not live with more than `N` tasks stuck (default when a queue has no\nslot left)")
+	flags.StringVar(&f.control, "control", control.Full.String(), "answer remote control: `full`; read, which refuses what changes the\nworker; off")
+	flags.StringVar(&f.stateDB, "statedb", "", "keep the ids of revoked tasks in `FILE`, over a restart (default nowhere)")
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
@@ -97,7 +103,7 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
 	config.MaxBody, config.MaxResult, config.TrackStarted, config.ResultTTL = f.maxBody, f.maxResult, f.started, f.resultTTL
-	config.WaitForLogin, config.MaxStuck = f.waitLogin, f.maxStuck
+	config.WaitForLogin, config.MaxStuck, config.StateFile = f.waitLogin, f.maxStuck, f.stateDB
 	if f.resultTTL == 0 {
 		config.ResultTTL = forever
 	}
@@ -112,6 +118,9 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 	}
 	if config.Accept, err = parseAccept(f.accept); err != nil {
 		return config, err
+	}
+	if _, err := control.ParseMode(f.control); err != nil {
+		return config, misuse("-control: %w", err)
 	}
 	if err := f.http.check(); err != nil {
 		return config, err
@@ -164,7 +173,7 @@ func (p *program) work(ctx context.Context, broker *urlFlag, f *runFlags) error 
 	}
 	defer closeMail()
 	err = withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http, health: health})
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, control: f.control, log: log, http: &f.http, health: health})
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
@@ -205,6 +214,7 @@ type running struct {
 	*program
 	transport task.Transport
 	config    task.WorkerConfig
+	control   string
 	log       *logging
 	http      *httpFlags
 	health    *health
@@ -218,6 +228,15 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if err != nil {
 		return err
 	}
+	mode, err := control.ParseMode(w.control)
+	if err != nil {
+		return err
+	}
+	remote, err := control.Start(control.Config{Worker: worker, Mode: mode, Software: "taskgen:" + runtimeVersion() + " go:" + strings.TrimPrefix(runtime.Version(), "go")})
+	if err != nil {
+		return err
+	}
+	defer remote.Close()
 	start := newBanner(w.transport, r, worker.Config(), w.health.address)
 	if w.log.text {
 		w.tellf("%s", start.text())

@@ -91,8 +91,10 @@ func TestSecretsStaySecret(t *testing.T) {
 				{"dead", "list"},
 				{"dead", "list", "-json"},
 				{"dead", "show", dead},
-				{"stats"},
-				{"stats", "-json"},
+				{"inspect", "stats"},
+				{"inspect", "stats", "-json"},
+				{"inspect", "conf"},
+				{"inspect", "report"},
 				{"list", "-json"},
 				{"call", "echo", `{"text": "` + argumentSecret + `", "number": "` + argumentSecret + `"}`},
 				{"call", "echo", `["` + argumentSecret + `", 1`},
@@ -182,8 +184,8 @@ func TestPasswordsStaySecret(t *testing.T) {
 	}
 	for _, u := range wrong {
 		run("", "-broker", u, "call", "echo", `["", 1]`, "-timeout", "1s")
-		run("", "-broker", u, "ping", "-timeout", "1s")
-		run(brokerVariable+"="+u, "stats", "-timeout", "1s")
+		run("", "-broker", u, "inspect", "ping", "-timeout", "1s")
+		run(brokerVariable+"="+u, "inspect", "stats", "-timeout", "1s")
 	}
 	for _, u := range []string{
 		"amqp://ada:" + malformedSecret + "@host:56x2", "amqp:/ada:" + malformedSecret + "@host", "amqp://ada:" + malformedSecret,
@@ -193,7 +195,7 @@ func TestPasswordsStaySecret(t *testing.T) {
 		run("", "-broker", u, "-logformat", "json")
 		run(brokerVariable+"="+u, "list", "-json")
 		run(brokerVariable+"="+u, "dead", "list")
-		run("", "-broker-file", writeFile(t, u), "ping")
+		run("", "-broker-file", writeFile(t, u), "inspect", "ping")
 		run("", u)
 		run("", "-c", u)
 		run("", "-broker", "memory:", "-mail", strings.Replace(u, "amqp", "smtp", 1), "-mail-to", "a@x", "-mail-from", "b@x")

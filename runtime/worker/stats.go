@@ -7,39 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/taskgen/taskgen/runtime/task"
 )
-
-const statsManual = `Asks one worker that takes from the queue what it has done since it started, and prints
-a line for each task: how its runs ended, how long the task itself took on average, and
-how long the worker took besides: decoding, hooks, the result, the ack.
-
-If several workers take from the queue, the broker decides which of them answers. With
--json, times are in nanoseconds.`
-
-func (p *program) statsCommand(broker *urlFlag) *cobra.Command {
-	f := &askFlags{}
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "stats", Short: "Show what a worker has done", Long: statsManual, Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			stats, _, err := p.ask(cmd, broker, f)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return p.writeJSON(stats)
-			}
-			_, err = fmt.Fprint(p.stdout, printable(showStats(&stats)))
-			return err
-		},
-	}
-	f.register(cmd.Flags())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
 
 // writeJSON prints a value for programs.
 func (p *program) writeJSON(v any) error {

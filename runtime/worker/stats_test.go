@@ -39,7 +39,8 @@ users.new    99         0       0        5ns       98.8µs
 
 func TestStats(t *testing.T) {
 	onBrokers(t, func(t *testing.T, url, queue string) {
-		start(t, nil, "-broker", url, "-hostname", "w1@box", "-Q", queue)
+		name := "w1@" + queue
+		start(t, nil, "-broker", url, "-hostname", name, "-Q", queue)
 		ctx := sender(t, url)
 		const runs = 150
 		for range runs {
@@ -52,22 +53,24 @@ func TestStats(t *testing.T) {
 		tasks := map[string]task.TaskStats{}
 		// A run counts once the broker has its outcome, which is after the caller has it.
 		for deadline := time.Now().Add(patience); tasks[echo.Name()].Succeeded != runs || tasks[fail.Name()].Failed != 1; {
-			if code := s.run("-broker", url, "stats", "-Q", queue, "-json"); code != 0 || time.Now().After(deadline) {
+			if code := s.run("-broker", url, "inspect", "stats", "-d", name, "-t", "10s", "-json"); code != 0 || time.Now().After(deadline) {
 				t.Fatalf("exit code %d: %s%s", code, s.out.String(), &s.err)
 			}
-			var stats task.Stats
-			if err := json.Unmarshal(s.out.Bytes(), &stats); err != nil || stats.Worker != "w1@box" {
+			var stats map[string]struct {
+				Taskgen task.Stats `json:"taskgen"`
+			}
+			if err := json.Unmarshal(s.out.Bytes(), &stats); err != nil || stats[name].Taskgen.Worker != name {
 				t.Fatalf("%v in:\n%s", err, s.out.String())
 			}
-			for _, entry := range stats.Tasks {
+			for _, entry := range stats[name].Taskgen.Tasks {
 				tasks[entry.Name] = entry
 			}
 		}
-		if code := s.run("-broker", url, "stats", "-queue", queue); code != 0 {
+		if code := s.run("-broker", url, "inspect", "stats", "-destination", name, "-timeout", "10s"); code != 0 {
 			t.Fatalf("exit code %d: %s", code, &s.err)
 		}
 		for _, want := range []string{
-			`(?m)^w1@box, started 20`,
+			`(?m)^` + name + `, started 20`,
 			`(?m)^example.com/app/users.echo +150 +0 +0 +[\d.]+(ns|µs|ms) +[\d.]+(µs|ms) +\*$`,
 			`(?m)^example.com/app/users.fail +0 +1 +0 `,
 			`(?m)^` + regexp.QuoteMeta(strings.TrimSpace(inLineNote)) + `$`,
@@ -77,29 +80,6 @@ func TestStats(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestPing(t *testing.T) {
-	onBrokers(t, func(t *testing.T, url, queue string) {
-		start(t, nil, "-broker", url, "-hostname", "w1@box", "-Q", queue)
-		s := newShell(t)
-		code := s.run("-broker", url, "ping", "-Q", queue)
-		if code != 0 || !regexp.MustCompile(`^w1@box: pong in [\d.]+(µs|ms|s)\n$`).MatchString(s.out.String()) {
-			t.Errorf("exit code %d: %s%s", code, s.out.String(), &s.err)
-		}
-	})
-}
-
-// Without -queue a worker of queue tasks is asked, if tasks use it. Nobody takes from it here.
-func TestNoAnswer(t *testing.T) {
-	t.Parallel()
-	url := "sqlite:" + t.TempDir()
-	start(t, nil, "-broker", url, "-Q", "mail")
-	s := newShell(t)
-	for _, command := range []string{"ping", "stats"} {
-		s.want(1, "", "worker: no worker that takes from queue \"tasks\" has answered within 100ms: none runs, or all are busy\n",
-			"-broker", url, command, "-timeout", "100ms")
-	}
 }
 
 // Built-in tasks are called as others are.
