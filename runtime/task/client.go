@@ -26,6 +26,7 @@ type ClientConfig struct {
 type Client struct {
 	transport Transport
 	config    ClientConfig
+	clock     Clock
 }
 
 // NewClient makes a client that sends through t, and closes it in Close.
