@@ -17,10 +17,18 @@ type consumer struct {
 	running   sync.WaitGroup
 
 	// Guarded by transport.mu.
-	stopped   bool
-	closed    bool
-	unsettled map[uint64]*outside
-	held      map[string]int // queue → unsettled
+	subscriptions map[string]*subscription // by queue
+	own           map[string]string        // queue that goes with the consumer → heir
+	stopped       bool
+	unsettled     map[uint64]*outside
+	held          map[string]int // queue → unsettled
+}
+
+// subscription is one queue of a consumer.
+type subscription struct {
+	task.Subscription
+	removed bool          // guarded by transport.mu
+	ended   chan struct{} // closed when it delivers no more
 }
 
 // outside is a message that a consumer has and has not settled.
@@ -31,44 +39,96 @@ type outside struct {
 
 // Consume starts to deliver.
 func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
-	for _, s := range config.Subscriptions {
-		if s.Queue == "" || s.Prefetch < 1 {
-			return nil, fmt.Errorf("memory: subscription %+v: want a queue, and a prefetch of at least 1", s)
-		}
+	c := &consumer{
+		transport: t, config: config, subscriptions: map[string]*subscription{}, own: map[string]string{},
+		unsettled: map[uint64]*outside{}, held: map[string]int{},
 	}
-	if t.isClosed() {
-		return nil, task.ErrClosed
-	}
-	c := &consumer{transport: t, config: config, unsettled: map[uint64]*outside{}, held: map[string]int{}}
-	mismatches, err := t.declareAll(config.Subscriptions)
-	if err != nil {
+	if err := c.subscribe(config.Subscriptions); err != nil {
 		return nil, err
-	}
-	if config.Logger != nil {
-		mismatches.Log(config.Logger)
-	}
-	for _, s := range config.Subscriptions {
-		c.running.Go(func() { c.deliver(s) })
 	}
 	return c, nil
 }
 
-func (c *consumer) deliver(s task.Subscription) {
+// Add starts to deliver from one more queue.
+func (c *consumer) Add(s task.Subscription) error { return c.subscribe([]task.Subscription{s}) }
+
+func (c *consumer) subscribe(all []task.Subscription) error {
+	for _, s := range all {
+		if s.Queue == "" || s.Prefetch < 1 {
+			return fmt.Errorf("memory: subscription %+v: want a queue, and a prefetch of at least 1", s)
+		}
+	}
+	t := c.transport
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || c.stopped {
+		return task.ErrClosed
+	}
+	mismatches, err := t.declareAll(all)
+	if err != nil {
+		return err
+	}
+	if c.config.Logger != nil {
+		mismatches.Log(c.config.Logger)
+	}
+	for _, s := range all {
+		if c.subscriptions[s.Queue] != nil {
+			continue
+		}
+		if s.Own {
+			c.own[s.Queue] = s.Heir
+		}
+		sub := &subscription{Subscription: s, ended: make(chan struct{})}
+		c.subscriptions[s.Queue] = sub
+		c.running.Go(func() { c.deliver(sub) })
+	}
+	return nil
+}
+
+// Remove ends the deliveries of a queue.
+func (c *consumer) Remove(queue string) error {
+	t := c.transport
+	t.mu.Lock()
+	s := c.subscriptions[queue]
+	if s == nil {
+		t.mu.Unlock()
+		return nil
+	}
+	s.removed = true
+	delete(c.subscriptions, queue)
+	c.disown(queue)
+	t.changed.Broadcast()
+	t.mu.Unlock()
+	<-s.ended
+	return nil
+}
+
+// disown ends a queue of the consumer's own that it has removed, once nothing of it is out. Locked.
+func (c *consumer) disown(queue string) {
+	if heir, own := c.own[queue]; own && c.subscriptions[queue] == nil && c.held[queue] == 0 {
+		delete(c.own, queue)
+		c.transport.disown(queue, heir)
+	}
+}
+
+func (c *consumer) deliver(s *subscription) {
+	defer close(s.ended)
 	for d := c.next(s); d != nil; d = c.next(s) {
 		c.config.Deliver(d)
 	}
 }
 
 // next waits for the next message of the queue, and for room under the prefetch.
-func (c *consumer) next(s task.Subscription) *task.Delivery {
+func (c *consumer) next(s *subscription) *task.Delivery {
 	t := c.transport
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	over := func() bool { return s.removed || c.stopped || t.closed }
 	// A queue of its own goes with the consumer: look for it only while that is there.
-	for !c.stopped && !t.closed && (t.queue(s.Queue).ready.Len() == 0 || c.held[s.Queue] >= s.Prefetch) {
+	for !over() && (t.queue(s.Queue).ready.Len() == 0 || c.held[s.Queue] >= s.Prefetch) {
 		t.changed.Wait()
 	}
-	if c.stopped || t.closed {
+	if over() {
 		return nil
 	}
 	q := t.queue(s.Queue)
@@ -115,18 +175,14 @@ func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) e
 	if o.Requeue {
 		heap.Push(&t.queue(out.queue).ready, out.item)
 	}
+	c.disown(out.queue)
 	t.changed.Broadcast()
 	return nil
 }
 
 // parkedIn is the queue whose dead letters those of a queue are: one that goes with its consumer has none.
 func (c *consumer) parkedIn(queue string) string {
-	for _, s := range c.config.Subscriptions {
-		if s.Queue == queue && s.Own && s.Heir != "" {
-			return s.Heir
-		}
-	}
-	return queue
+	return cmp.Or(c.own[queue], queue)
 }
 
 // Stop ends deliveries.
@@ -158,12 +214,10 @@ func (c *consumer) Close() error {
 		delete(c.unsettled, tag)
 	}
 	clear(c.held)
-	for _, s := range c.config.Subscriptions {
-		if s.Own && !c.closed {
-			c.transport.disown(s)
-		}
+	for queue, heir := range c.own {
+		c.transport.disown(queue, heir)
 	}
-	c.closed = true
+	clear(c.own)
 	c.transport.changed.Broadcast()
 	c.transport.mu.Unlock()
 	c.running.Wait()

@@ -80,10 +80,8 @@ func (t *Transport) straight(m *task.Message) ([]string, error) {
 }
 
 // declareAll makes the queues of the subscriptions, and what leads to them. It returns the bindings
-// that take an exchange for another than it is.
+// that take an exchange for another than it is. Locked.
 func (t *Transport) declareAll(subscriptions []task.Subscription) (mismatches routing.Mismatches, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, s := range subscriptions {
 		t.queue(s.Queue)
 		for _, b := range s.Bindings {
@@ -97,25 +95,25 @@ func (t *Transport) declareAll(subscriptions []task.Subscription) (mismatches ro
 }
 
 // disown ends a queue that belonged to one consumer: its heir gets what is in it. Locked.
-func (t *Transport) disown(s task.Subscription) {
-	q, there := t.queues[s.Queue]
+func (t *Transport) disown(queue, heir string) {
+	q, there := t.queues[queue]
 	if !there {
 		return
 	}
-	delete(t.queues, s.Queue)
+	delete(t.queues, queue)
 	if q.timer != nil {
 		q.timer.Stop()
 	}
 	for _, x := range t.exchanges {
-		x.bindings = slices.DeleteFunc(x.bindings, func(b binding) bool { return b.queue == s.Queue })
+		x.bindings = slices.DeleteFunc(x.bindings, func(b binding) bool { return b.queue == queue })
 	}
-	if s.Heir == "" {
+	if heir == "" {
 		return
 	}
 	for q.ready.Len() > 0 {
-		t.put(heap.Pop(&q.ready).(*item).message, s.Heir)
+		t.put(heap.Pop(&q.ready).(*item).message, heir)
 	}
 	for _, delayed := range q.delayed {
-		t.put(delayed.message, s.Heir)
+		t.put(delayed.message, heir)
 	}
 }

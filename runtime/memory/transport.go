@@ -5,6 +5,7 @@ package memory
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,9 +23,10 @@ type Transport struct {
 	changed *sync.Cond // a queue, a subscription or closed has changed
 	queues  map[string]*queue
 	exchanges
-	results map[string]*result
-	closed  bool
-	tags    uint64
+	listeners map[*listener]struct{}
+	results   map[string]*result
+	closed    bool
+	tags      uint64
 }
 
 type result struct {
@@ -39,7 +41,7 @@ func (r *result) expired(now time.Time) bool {
 
 // New makes a broker of its own.
 func New() *Transport {
-	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, results: map[string]*result{}}
+	t := &Transport{name: "memory:", queues: map[string]*queue{}, exchanges: exchanges{}, listeners: map[*listener]struct{}{}, results: map[string]*result{}}
 	t.changed = sync.NewCond(&t.mu)
 	return t
 }
@@ -250,7 +252,6 @@ func (t *Transport) AwaitResult(ctx context.Context, id string) (*task.Result, e
 // Close ends everything; what waits is gone.
 func (t *Transport) Close() error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.closed = true
 	for _, q := range t.queues {
 		if q.timer != nil {
@@ -258,5 +259,10 @@ func (t *Transport) Close() error {
 		}
 	}
 	t.changed.Broadcast()
+	listeners := slices.Collect(maps.Keys(t.listeners))
+	t.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 	return nil
 }

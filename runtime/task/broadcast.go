@@ -47,18 +47,22 @@ type ListenConfig struct {
 
 // Broadcaster is the part of a [Transport] that carries broadcasts.
 type Broadcaster interface {
-	// Broadcast sends b to whoever listens now. nil says that it has left, no more. It doesn't wait for a broker that is
-	// not there.
+	// Broadcast sends b to whoever listens now, in the background, and never waits: nil says that it is on its way, no
+	// more. Those on their way have bounded room; one that finds none is dropped, with an error that matches
+	// [ErrBlocked]. What the broker refuses is logged, to the Logger of a consumer or listener of the same transport. Close
+	// gives those on their way a moment to leave. b must not be changed any more.
 	Broadcast(ctx context.Context, b *Broadcast) error
 	// Listen starts to listen and returns at once. A lost session is rebuilt, for ever, until Close; what is
-	// broadcast meanwhile is missed.
+	// broadcast meanwhile is missed, and so is what finds no room because Deliver is slower.
 	Listen(config ListenConfig) (Listener, error)
 }
 
 // Listener listens until it is closed.
 type Listener interface {
-	// Ready waits until the listener hears what is broadcast from now on.
+	// Ready waits until the listener hears what is broadcast from now on. The error of a wait that ends with ctx says
+	// what is in the way, if that is known.
 	Ready(ctx context.Context) error
-	// Close stops. No call of Deliver begins after it has returned.
+	// Close stops. No call of Deliver begins after it has returned; it waits for the one under way, so Deliver must
+	// not call it.
 	Close() error
 }

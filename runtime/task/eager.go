@@ -127,6 +127,13 @@ func (t *eagerTransport) DeadLetters(context.Context, string, func(*DeadMessage)
 	return nil
 }
 
+// Broadcast reaches nobody: nobody can listen.
+func (t *eagerTransport) Broadcast(ctx context.Context, _ *Broadcast) error { return ctx.Err() }
+
+func (t *eagerTransport) Listen(ListenConfig) (Listener, error) {
+	return nil, errors.New("an eager client has no broadcasts to listen to: use runtime/memory for workers in the same process")
+}
+
 func (t *eagerTransport) Purge(context.Context, string) (int, error) { return 0, nil }
 func (t *eagerTransport) Close() error                               { return nil }
 func (t *eagerTransport) String() string                             { return "eager" }

@@ -44,6 +44,7 @@ type Transport interface {
 	// Purge deletes the messages that wait in a queue, the delayed ones
 	// included where the broker can tell, and returns how many.
 	Purge(ctx context.Context, queue string) (int, error)
+	Broadcaster
 	// Close ends all sessions. Publishes in flight end with ErrUnconfirmed.
 	Close() error
 	// String names the broker for people, without password.
@@ -118,6 +119,13 @@ const (
 
 // Consumer is one running subscription set.
 type Consumer interface {
+	// Add subscribes to one more queue, and returns at once: the queue is made, and its messages come, in the
+	// background, in this session and those after it. A queue that is subscribed to already stays as it is.
+	Add(s Subscription) error
+	// Remove ends the subscription to a queue, if there is one. No call of Deliver for it begins after Remove has returned,
+	// so Deliver must not call it; what is out can still be settled. One that is Own goes when nothing of
+	// it is out any more, at the latest a minute later.
+	Remove(queue string) error
 	// Settle ends a delivery: it carries out the outcome so that a crash at any point in
 	// between can repeat work but never lose it. A delivery whose session is
 	// gone can't be settled: the broker delivers it again; the error matches
@@ -130,7 +138,7 @@ type Consumer interface {
 	Stop(ctx context.Context) error
 	// Close stops and gives all that is unsettled back to the broker.
 	Close() error
-	// Ready says whether every subscription has a live consumer now.
+	// Ready says whether every subscription, the added ones included, has a live consumer now.
 	Ready() bool
 }
 
