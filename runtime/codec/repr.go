@@ -29,6 +29,16 @@ func Repr(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
+// ReprValue shows one value so, without the braces of arguments.
+func ReprValue(visit func(Value), limit int) string {
+	r := repr{max: math.MaxInt}
+	if limit > 0 {
+		r.max = limit * utf8.UTFMax
+	}
+	visit(&r)
+	return cut(string(r.out), limit)
+}
+
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {

@@ -33,6 +33,7 @@ type executor struct {
 	eager        bool
 	trackStarted bool
 	hooks        []Hooks // of all tasks
+	stages       stages
 	stats        func() Stats
 	logger       *slog.Logger
 	logFile      string
@@ -83,8 +84,11 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 	if r.expires.IsZero() || e.now().Before(r.expires) {
 		return Outcome{}, false
 	}
-	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errors.New("expired")))}, true
+	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errExpired))}, true
 }
+
+// errExpired is why a task is revoked that nobody has asked to revoke.
+var errExpired = errors.New("expired")
 
 // execute runs the request once and hands what follows to then, also if the task or a hook ends its
 // goroutine (runtime.Goexit): all that comes after the run is deferred.
@@ -92,18 +96,21 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 	invocation, embed, rejected := e.decode(r)
 	if rejected != nil {
 		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
+		e.stages.tell(r, Failure, rejected)
 		defer then(e.rejected(r, rejected))
 		e.ended(e.enter(ctx, r), r, &Attempt{State: Failure, Err: rejected.err})
 		return
 	}
 	ctx = e.enter(ctx, r)
 	e.started(ctx, r)
+	e.stages.tell(r, Started, nil)
 	start := e.now()
 	err := errEndedGoroutine
 	defer func() {
 		r.took = e.now().Sub(start)
 		if interrupted(ctx, err) {
 			e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
+			e.stages.tell(r, Rejected, nil)
 			then(Outcome{Requeue: true})
 			return
 		}
@@ -111,8 +118,9 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
-		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay}
+		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay, invocation: invocation}
 		invocation.describe(attempt)
+		e.stages.ended(r, attempt)
 		e.ended(ctx, r, attempt)
 	}()
 	err = e.run(ctx, r, invocation)

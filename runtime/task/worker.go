@@ -383,6 +383,7 @@ func (w *Worker) deliver(d *Delivery) {
 	}
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
+		w.executor.stages.tell(r, Failure, rejected)
 		go w.settle(r, w.executor.rejected(r, rejected))
 		return
 	}
@@ -390,6 +391,7 @@ func (w *Worker) deliver(d *Delivery) {
 		go w.release(r, Outcome{Requeue: true})
 		return
 	}
+	w.executor.stages.tell(r, Received, nil)
 	if d.Attempts >= maxAttempts {
 		w.refresh(r)
 		return
@@ -486,6 +488,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	}
 	if outcome, expired := w.executor.expired(r); expired {
 		w.logger.Warn("task expired before it ran", "task", r.name, "id", r.id, "expires", r.expires)
+		w.executor.stages.tell(r, Revoked, errExpired)
 		go w.conclude(r, outcome, false)
 		return
 	}
