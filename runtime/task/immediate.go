@@ -50,7 +50,13 @@ func slotExchange(queue string) string { return queue + ".slots" }
 // publishMany sends a batch. Immediate tasks go one after the other.
 func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 	if !ms[0].immediate {
-		return c.transport.PublishMany(ctx, ms)
+		errs := c.transport.PublishMany(ctx, ms)
+		for i, m := range ms {
+			if errs == nil || errs[i] == nil {
+				c.tellSent(ctx, m)
+			}
+		}
+		return errs
 	}
 	var errs []error
 	for i, m := range ms {
@@ -65,7 +71,12 @@ func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 }
 
 // publish sends a message, immediately if it asks for that.
-func (c *Client) publish(ctx context.Context, m *Message) error {
+func (c *Client) publish(ctx context.Context, m *Message) (err error) {
+	defer func() {
+		if err == nil {
+			c.tellSent(ctx, m)
+		}
+	}()
 	if !m.immediate {
 		return c.transport.Publish(ctx, m)
 	}

@@ -79,6 +79,9 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		headers["argsrepr"] = "()"
 		headers["kwargsrepr"] = codec.Repr(visit, o.spec.Secret, maxRepr)
 	}
+	if c.config.SendEvents {
+		m.shown = codec.Repr(visit, o.spec.Secret, maxRepr)
+	}
 	if err := o.route(m, visit, time.Now()); err != nil {
 		return nil, err
 	}
