@@ -45,7 +45,7 @@ func (p *program) command() *cobra.Command {
 	}
 	root.Flags().AddFlagSet(run.Flags())
 	broker.register(root.PersistentFlags(), "`URL` of the broker", ", or the embedded one")
-	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.pingCommand(broker), p.statsCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.versionCommand())
+	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.pingCommand(broker), p.statsCommand(broker), p.eventsCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.versionCommand())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/taskgen/taskgen/runtime/builtin"
 	"github.com/taskgen/taskgen/runtime/codec"
+	"github.com/taskgen/taskgen/runtime/events"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -33,6 +34,7 @@ type runFlags struct {
 	waitLogin   bool
 	health      string
 	maxStuck    int
+	events      eventFlags
 	http        httpFlags
 	mail        mailFlags
 }
@@ -64,6 +66,7 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 	flags.BoolVar(&f.waitLogin, "wait-for-login", false, "go on trying if the broker refuses the worker's login, or a queue,\nwhen it starts; else the worker ends")
 	flags.StringVar(&f.health, "health", "", "answer GET /livez and /readyz at `ADDRESS`, such as :8081 (default nowhere)")
 	flags.IntVar(&f.maxStuck, "max-stuck", 0, "not live with more than `N` tasks stuck (default when a queue has no\nslot left)")
+	f.events.register(flags)
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
@@ -107,6 +110,9 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, err
 	}
 	if config.Accept, err = parseAccept(f.accept); err != nil {
+		return config, err
+	}
+	if err := f.events.check(); err != nil {
 		return config, err
 	}
 	if err := f.http.check(); err != nil {
@@ -160,7 +166,7 @@ func (p *program) work(ctx context.Context, broker *urlFlag, f *runFlags) error 
 	}
 	defer closeMail()
 	err = withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http, health: health})
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, events: f.events, http: &f.http, health: health})
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
@@ -202,6 +208,7 @@ type running struct {
 	transport task.Transport
 	config    task.WorkerConfig
 	log       *logging
+	events    eventFlags
 	http      *httpFlags
 	health    *health
 }
@@ -214,6 +221,8 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if err != nil {
 		return err
 	}
+	dispatcher := events.Start(worker, w.transport, w.events.config(w.log.Logger))
+	defer dispatcher.Close()
 	start := newBanner(w.transport, r, worker.Config(), w.health.address)
 	if w.log.text {
 		w.tellf("%s", start.text())
