@@ -176,8 +176,7 @@ func (d *Dispatcher) end() {
 			d.flush()
 		}
 	}
-	d.flush()
-	if d.online {
+	if d.flush(); d.online {
 		d.sendWorker(offline, d.status)
 	}
 	if n := d.Dropped(); n > 0 {

@@ -22,6 +22,7 @@ const (
 // sendWorker sends an event of the worker itself. None of its fields may be called id, alive, status_string or
 // heartbeat_expires: Celery's monitors break on them.
 func (d *Dispatcher) sendWorker(kind string, more func(codec.Fields)) {
+	d.flush() // so that all come in the order of their clocks
 	body, err := d.source.Encode(kind, time.Now(), func(f codec.Fields) {
 		more(f)
 		f.Field("sw_ident").String("taskgen")
