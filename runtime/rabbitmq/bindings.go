@@ -10,8 +10,8 @@ import (
 const bindingsPause = 4 * time.Second
 
 // bind leads messages to the queues of the subscriptions. found is told the types of the exchanges.
-func (c *consumer) bind(t *topology, found func(queue string, b task.Binding, kind string)) error {
-	for _, sub := range c.config.Subscriptions {
+func (c *consumer) bind(t *topology, subs []*subscription, found func(queue string, b task.Binding, kind string)) error {
+	for _, sub := range subs {
 		for _, b := range sub.Bindings {
 			kind, err := t.route(sub.Queue, b)
 			if err != nil {
@@ -29,7 +29,7 @@ func (c *consumer) keepBindings(s *consumeSession) {
 	t := topology{connection: s.connection}
 	defer t.close()
 	for sleep(s.ctx, jitter(bindingsPause)) {
-		err := c.bind(&t, func(string, task.Binding, string) {})
+		err := c.bind(&t, c.wanted(), func(string, task.Binding, string) {})
 		if err != nil && !s.over() && c.complaints.fresh(err) {
 			c.log.Warn("messages of exchanges may not arrive", "error", err)
 		}

@@ -76,6 +76,13 @@ func (c *coalescer) flush(ctx context.Context) {
 	}
 }
 
+// backlog is how many bytes have not left the process.
+func (c *coalescer) backlog() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.accepted - c.written
+}
+
 // Close returns at once. What is in the buffer gets a last chance, then the
 // connection is closed.
 func (c *coalescer) Close() error {

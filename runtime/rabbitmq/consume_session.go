@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/internal/routing"
-	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // consumeSession is a connection with one channel and a consumer for each queue.
@@ -20,13 +21,19 @@ type consumeSession struct {
 	*connection
 	id       uint64
 	channel  *amqp.Channel
-	tags     []string
-	incoming []incoming
 	pumps    sync.WaitGroup
-	findings findings
+	findings findings // of what was declared last
+
+	// turn is held while consumers are started and cancelled, one after the other.
+	turn      sync.Mutex
+	incoming  []incoming // before attend
+	pump      func(incoming)
+	cancelled bool
+	started   int
 
 	mu        sync.Mutex
-	unsettled map[uint64]struct{} // delivery tags
+	tags      map[*subscription]string // of the consumers
+	unsettled map[uint64]struct{}      // delivery tags
 
 	ctx    context.Context // ends with the session
 	finish context.CancelCauseFunc
@@ -51,12 +58,12 @@ func (f *findings) log(log *slog.Logger) {
 
 // incoming are the deliveries of one queue.
 type incoming struct {
-	task.Subscription
+	*subscription
 	deliveries <-chan amqp.Delivery
 }
 
 func newConsumeSession(conn *connection, id uint64) *consumeSession {
-	s := &consumeSession{connection: conn, id: id, unsettled: make(map[uint64]struct{})}
+	s := &consumeSession{connection: conn, id: id, tags: make(map[*subscription]string), unsettled: make(map[uint64]struct{})}
 	s.ctx, s.finish = context.WithCancelCause(context.Background())
 	return s
 }
@@ -68,15 +75,15 @@ func (s *consumeSession) end(reason error) { s.finish(reason) }
 func (s *consumeSession) over() bool { return s.ctx.Err() != nil }
 
 // openChannel opens the channel, and watches it and the connection: any news ends the session.
-func (s *consumeSession) openChannel(consumers int) error {
+func (s *consumeSession) openChannel() error {
 	ch, err := s.Channel()
 	if err != nil {
 		return err
 	}
 	s.channel = ch
-	// Buffers have room for all that can come, so that the library never waits for us.
+	// A buffer or a reader takes all that can come, so that the library never waits for us.
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
-	cancels := ch.NotifyCancel(make(chan string, consumers))
+	cancels := ch.NotifyCancel(make(chan string, 1))
 	go func() {
 		select {
 		case <-s.done:
@@ -90,31 +97,92 @@ func (s *consumeSession) openChannel(consumers int) error {
 			}
 			s.end(s.consumerCancelled(tag))
 		}
+		for range cancels { // until the channel is closed
+		}
 	}()
 	return nil
 }
 
 // consume starts one consumer. Prefetch counts for each consumer: quorum queues allow nothing
 // else, and it stays as it is for the life of the consumer.
-func (s *consumeSession) consume(sub task.Subscription, tag string) (<-chan amqp.Delivery, error) {
-	if err := s.channel.Qos(min(max(sub.Prefetch, 1), 1<<16-1), 0, false); err != nil {
-		return nil, err
+func (s *consumeSession) consume(sub *subscription, worker string) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.cancelled {
+		return nil
 	}
+	if err := s.channel.Qos(min(max(sub.Prefetch, 1), 1<<16-1), 0, false); err != nil {
+		return err
+	}
+	tag := fmt.Sprintf("%s.%d", worker, s.started)
+	s.started++
 	deliveries, err := s.channel.Consume(sub.Queue, tag, false, false, false, false, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.tags = append(s.tags, tag)
-	return deliveries, nil
+	s.mu.Lock()
+	s.tags[sub] = tag
+	s.mu.Unlock()
+	in := incoming{sub, deliveries}
+	if s.pump == nil {
+		s.incoming = append(s.incoming, in)
+	} else {
+		s.pumps.Go(func() { s.pump(in) })
+	}
+	return nil
 }
 
-// cancel ends the consumers; what was delivered can still be settled.
-func (s *consumeSession) cancel() {
-	for _, tag := range s.tags {
-		if err := s.channel.Cancel(tag, false); err != nil {
-			s.end(fmt.Errorf("can't cancel consumer %s: %w", tag, err))
-			return
+// attend has a goroutine hand out the deliveries of each consumer, of those started later too.
+func (s *consumeSession) attend(pump func(incoming)) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.pump = pump
+	for _, in := range s.incoming {
+		s.pumps.Go(func() { pump(in) })
+	}
+	s.incoming = nil
+}
+
+// consumes says whether all subscriptions have a consumer.
+func (s *consumeSession) consumes(subs []*subscription) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range subs {
+		if s.tags[sub] == "" {
+			return false
 		}
+	}
+	return true
+}
+
+// consumed are the subscriptions that have a consumer.
+func (s *consumeSession) consumed() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.tags))
+}
+
+// cancel ends the consumers; what was delivered can still be settled. None is started any more.
+func (s *consumeSession) cancel() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.cancelled = true
+	for _, sub := range s.consumed() {
+		s.cancelOne(sub)
+	}
+}
+
+// cancelOne ends one consumer. The caller holds s.turn.
+func (s *consumeSession) cancelOne(sub *subscription) {
+	s.mu.Lock()
+	tag := s.tags[sub]
+	delete(s.tags, sub)
+	s.mu.Unlock()
+	if tag == "" || s.over() {
+		return
+	}
+	if err := s.channel.Cancel(tag, false); err != nil {
+		s.end(fmt.Errorf("can't cancel consumer %s: %w", tag, err))
 	}
 }
 

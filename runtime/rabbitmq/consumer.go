@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +26,12 @@ type consumer struct {
 	first     chan struct{} // closed once there was a session
 
 	// gate is held to read while a delivery is handed out.
-	gate    sync.RWMutex
-	stopped bool
+	gate          sync.RWMutex
+	stopped       bool
+	subscriptions []*subscription
+	own           map[string]string // queue that goes with the consumer → heir, of removed ones too
+
+	changed chan struct{} // buffered; says that subscriptions has changed
 
 	complaints complaints
 
@@ -43,6 +46,11 @@ func newConsumer(t *Transport, name string, config task.ConsumeConfig, arguments
 		log:      config.Logger,
 		finished: make(chan struct{}),
 		first:    make(chan struct{}),
+		own:      make(map[string]string),
+		changed:  make(chan struct{}, 1),
+	}
+	for _, s := range config.Subscriptions {
+		c.add(s)
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -145,27 +153,18 @@ func (c *consumer) open() (*consumeSession, error) {
 }
 
 func (c *consumer) subscribe(s *consumeSession) error {
-	if err := c.declare(s); err != nil {
+	if err := s.openChannel(); err != nil {
 		return err
 	}
-	if err := s.openChannel(len(c.config.Subscriptions)); err != nil {
-		return err
-	}
-	for i, sub := range c.config.Subscriptions {
-		deliveries, err := s.consume(sub, fmt.Sprintf("%s.%d", c.config.Worker, i))
-		if err != nil {
-			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
-		}
-		s.incoming = append(s.incoming, incoming{sub, deliveries})
-	}
-	return nil
+	return c.adjust(s)
 }
 
-func (c *consumer) declare(s *consumeSession) error {
+func (c *consumer) declare(s *consumeSession, subs []*subscription) error {
 	t := topology{connection: s.connection}
 	defer t.close()
-	for _, sub := range c.config.Subscriptions {
-		if err := c.declareQueue(&t, sub, &s.findings); err != nil {
+	s.findings = findings{}
+	for _, sub := range subs {
+		if err := c.declareQueue(&t, sub.Subscription, &s.findings); err != nil {
 			return err
 		}
 		if sub.Heir != "" {
@@ -174,7 +173,7 @@ func (c *consumer) declare(s *consumeSession) error {
 			}
 		}
 	}
-	return c.bind(&t, s.findings.Compare)
+	return c.bind(&t, subs, s.findings.Compare)
 }
 
 // declareQueue creates the queue of a subscription if it is missing.
@@ -204,30 +203,33 @@ func (c *consumer) attend(s *consumeSession) error {
 		close(c.first)
 	}
 	// Who sees the session can wait for its pumps.
-	for _, in := range s.incoming {
-		s.pumps.Go(func() { c.pump(s, in) })
-	}
+	s.attend(func(in incoming) { c.pump(s, in) })
 	c.mu.Unlock()
-	if slices.ContainsFunc(c.config.Subscriptions, func(sub task.Subscription) bool { return len(sub.Bindings) > 0 }) {
-		go c.keepBindings(s)
+	go c.keepBindings(s)
+	var retry <-chan time.Time
+	for {
+		select {
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-c.ctx.Done():
+			s.end(task.ErrClosed)
+			return context.Cause(s.ctx)
+		case <-c.changed:
+		case <-retry:
+		}
+		retry = c.readjust(s)
 	}
-	select {
-	case <-s.ctx.Done():
-	case <-c.ctx.Done():
-		s.end(task.ErrClosed)
-	}
-	return context.Cause(s.ctx)
 }
 
 // pump hands out the deliveries of one queue.
 func (c *consumer) pump(s *consumeSession, in incoming) {
 	for d := range in.deliveries {
-		if !c.deliver(s, in.Queue, &d) {
-			// Stopped: what the broker had sent ahead goes back to others, or at once to the heir.
+		if !c.deliver(s, in.subscription, &d) {
+			// Stopped or removed: what the broker had sent ahead goes back to others, or at once to the heir.
 			_ = s.channel.Nack(d.DeliveryTag, false, in.Heir == "")
 		}
 	}
-	if c.isStopped() {
+	if !c.wants(in.subscription) {
 		return
 	}
 	// Whoever ended the deliveries tells the session why; this is for the case that nobody does.
@@ -238,14 +240,14 @@ func (c *consumer) pump(s *consumeSession, in incoming) {
 	}
 }
 
-func (c *consumer) deliver(s *consumeSession, queue string, d *amqp.Delivery) bool {
+func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Delivery) bool {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
-	if c.stopped {
+	if c.stopped || sub.removed {
 		return false
 	}
 	s.hold(d.DeliveryTag)
-	delivery := newDelivery(d, queue, s.id)
+	delivery := newDelivery(d, sub.Queue, s.id)
 	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
 		s.pumps.Go(func() { c.detour(s, delivery) })
 		return true
@@ -271,7 +273,7 @@ func (c *consumer) current() *consumeSession {
 // Ready implements [task.Consumer].
 func (c *consumer) Ready() bool {
 	s := c.current()
-	return s != nil && !s.over() && !c.isStopped()
+	return s != nil && !s.over() && !c.isStopped() && s.consumes(c.wanted())
 }
 
 // Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
@@ -340,9 +342,9 @@ func (c *consumer) started(ctx context.Context) error {
 }
 
 func (c *consumer) queues() []string {
-	names := make([]string, len(c.config.Subscriptions))
-	for i, s := range c.config.Subscriptions {
-		names[i] = s.Queue
+	var names []string
+	for _, s := range c.wanted() {
+		names = append(names, s.Queue)
 	}
 	return names
 }

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -54,25 +55,29 @@ func (t *topology) consumed(name string) error {
 // deleted. One with an heir is left to expire: RabbitMQ can't delete a quorum queue only if it
 // is empty, and what comes in the last moment moves to the heir when its time is over.
 func (c *consumer) bequeath(s *consumeSession) {
-	if !c.ownsQueues() || !s.alive() {
+	c.gate.RLock()
+	own := maps.Clone(c.own)
+	c.gate.RUnlock()
+	if len(own) == 0 || !s.alive() {
 		return
 	}
 	// A broker that does not answer ends with the connection.
 	timer := time.AfterFunc(closeTimeout, s.sever)
 	defer timer.Stop()
 	_ = s.channel.Close() // what is unsettled goes back to its queue
-	ch, err := s.Channel()
-	for _, sub := range c.config.Subscriptions {
-		switch {
-		case !sub.Own || err != nil:
-		case sub.Heir == "":
-			_, err = ch.QueueDelete(sub.Queue, false, false, false)
-		default:
-			err = evict(ch, sub.Queue)
+	t := topology{connection: s.connection}
+	defer t.close()
+	for queue, heir := range own {
+		err := t.try(func(ch *amqp.Channel) error {
+			if heir != "" {
+				return evict(ch, queue)
+			}
+			_, err := ch.QueueDelete(queue, false, false, false)
+			return err
+		})
+		if err != nil && code(err) != amqp.NotFound && !errors.Is(err, amqp.ErrClosed) {
+			c.log.Warn("a queue of the consumer's own is left to expire", "queue", queue, "error", err)
 		}
-	}
-	if err != nil && !errors.Is(err, amqp.ErrClosed) {
-		c.log.Warn("the consumer's own queues are left to expire", "error", err)
 	}
 }
 
@@ -89,27 +94,18 @@ func evict(ch *amqp.Channel, queue string) error {
 	}
 }
 
-func (c *consumer) ownsQueues() bool {
-	for _, sub := range c.config.Subscriptions {
-		if sub.Own {
-			return true
-		}
-	}
-	return false
-}
-
 // succeed says where a message that is to be kept for a queue of this consumer goes: with an
 // heir, there; else back, for as long as the queue is there.
 func (c *consumer) succeed(m *task.Message) *task.Message {
-	for _, sub := range c.config.Subscriptions {
-		if !sub.Own || sub.Queue != m.Queue || m.Exchange != "" {
-			continue
-		}
-		next := *m
-		if next.Existing = sub.Heir == ""; !next.Existing {
-			next.Queue = sub.Heir
-		}
-		return &next
+	c.gate.RLock()
+	heir, own := c.own[m.Queue]
+	c.gate.RUnlock()
+	if !own || m.Exchange != "" {
+		return m
 	}
-	return m
+	next := *m
+	if next.Existing = heir == ""; !next.Existing {
+		next.Queue = heir
+	}
+	return &next
 }

@@ -22,11 +22,7 @@ type publishSession struct {
 	channels map[string]*publishChannel // by exchange
 	types    map[string]string          // of exchanges, as they were found
 
-	alarm struct {
-		sync.Mutex
-		reason string
-		over   chan struct{} // nil: no alarm; closed at its end
-	}
+	alarm *alarm
 }
 
 func newPublishSession(conn *connection) *publishSession {
@@ -36,40 +32,14 @@ func newPublishSession(conn *connection) *publishSession {
 		gone:       make(map[need]time.Time),
 		channels:   make(map[string]*publishChannel),
 		types:      make(map[string]string),
+		alarm:      watchAlarm(conn),
 	}
-	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-	go func() {
-		for b := range blocked {
-			s.setAlarm(b)
-		}
-		s.setAlarm(amqp.Blocking{})
-	}()
 	return s
-}
-
-func (s *publishSession) setAlarm(b amqp.Blocking) {
-	s.alarm.Lock()
-	defer s.alarm.Unlock()
-	switch {
-	case b.Active && s.alarm.over == nil:
-		s.alarm.over = make(chan struct{})
-	case !b.Active && s.alarm.over != nil:
-		close(s.alarm.over)
-		s.alarm.over = nil
-	}
-	s.alarm.reason = b.Reason
-}
-
-// blocked returns a channel that is closed when the alarm is over, nil if there is none.
-func (s *publishSession) blocked() (over <-chan struct{}, reason string) {
-	s.alarm.Lock()
-	defer s.alarm.Unlock()
-	return s.alarm.over, s.alarm.reason
 }
 
 // explain adds to the end of a wait that the broker is blocked, if it is.
 func (s *publishSession) explain(err error) error {
-	if over, reason := s.blocked(); over != nil {
+	if over, reason := s.alarm.blocked(); over != nil {
 		return fmt.Errorf("%w (%s): %w", task.ErrBlocked, reason, err)
 	}
 	return err
@@ -79,7 +49,7 @@ func (s *publishSession) explain(err error) error {
 // on nothing is sent: what isn't on the wire is surely not queued.
 func (s *publishSession) ready(ctx context.Context, m *publishing) error {
 	for {
-		over, _ := s.blocked()
+		over, _ := s.alarm.blocked()
 		if over == nil {
 			break
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -32,7 +33,11 @@ type Transport struct {
 
 	mu        sync.Mutex
 	consumers map[*consumer]struct{}
+	listeners map[*listener]struct{}
 	replies   *consumer // of the reply queue; nil until a message carries it
+	herald    *herald   // nil until the first broadcast
+
+	log atomic.Pointer[slog.Logger]
 }
 
 // Open makes a transport for a URL such as
@@ -61,6 +66,7 @@ func Open(_ context.Context, url string) (*Transport, error) {
 		results:   newResults(),
 		closed:    make(chan struct{}),
 		consumers: make(map[*consumer]struct{}),
+		listeners: make(map[*listener]struct{}),
 	}
 	t.publisher = newPublisher(context.Background(), t.dialer, t.connectionName("publish"), t.id)
 	return t, nil
@@ -186,6 +192,7 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	if config.Worker == "" {
 		config.Worker = "taskgen"
 	}
+	t.setLogger(config.Logger)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if isClosed(t.closed) {
@@ -294,12 +301,19 @@ func (t *Transport) Close() error {
 	}
 	close(t.closed)
 	consumers := slices.Collect(maps.Keys(t.consumers))
-	replies := t.replies
+	listeners := slices.Collect(maps.Keys(t.listeners))
+	replies, herald := t.replies, t.herald
 	t.mu.Unlock()
 
 	var closing sync.WaitGroup
 	for _, c := range consumers {
 		closing.Go(func() { _ = c.Close() })
+	}
+	for _, l := range listeners {
+		closing.Go(func() { _ = l.Close() })
+	}
+	if herald != nil {
+		closing.Go(herald.close)
 	}
 	if replies != nil {
 		closing.Go(func() {

@@ -16,13 +16,3 @@ func (t *Transport) Broadcast(context.Context, *task.Broadcast) error {
 func (t *Transport) Listen(task.ListenConfig) (task.Listener, error) {
 	return nil, errors.New("sqlite: broadcasts are not carried yet")
 }
-
-// Add implements [task.Consumer].
-func (c *consumer) Add(task.Subscription) error {
-	return errors.New("sqlite: queues can't be added yet")
-}
-
-// Remove implements [task.Consumer].
-func (c *consumer) Remove(string) error {
-	return errors.New("sqlite: queues can't be removed yet")
-}

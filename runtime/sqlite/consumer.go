@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -21,9 +21,11 @@ const closePatience = 5 * time.Second
 type consumer struct {
 	transport *Transport
 	config    task.ConsumeConfig
-	subs      []*subscription
 
 	// Under the writer's mutex:
+	subs     []*subscription // of which no removed one is part
+	own      []string        // queues that go with the consumer
+	handing  *subscription   // whose message Deliver has
 	session  uint64
 	leases   map[uint64]*lease // by tag: not settled yet
 	ready    []*lease          // not yet handed to Deliver
@@ -34,30 +36,9 @@ type consumer struct {
 	stopped  bool // no new leases
 	closed   bool // no settling any more
 
-	arrived *sync.Cond    // ready or untold has grown, or stopped is set
+	arrived *sync.Cond    // ready or untold has grown, or stopped is set, or handing has changed
 	ended   chan struct{} // the goroutine has ended
 }
-
-// A subscription is one queue of a consumer. Its variables are under the
-// writer's mutex.
-type subscription struct {
-	consumer *consumer
-	task.Subscription
-
-	id     int64 // of the queue, 0: not declared yet
-	taken  int   // leased and not settled
-	hungry bool  // the queue may have messages
-	rumour bool  // others said so, and may have taken them
-}
-
-// hear notes that others may have left messages in the queue. The caller holds the writer's mutex.
-func (s *subscription) hear() {
-	s.rumour = s.rumour || !s.hungry
-	s.hungry = true
-}
-
-// know notes whether the queue may have messages. The caller holds the writer's mutex.
-func (s *subscription) know(hungry bool) { s.hungry, s.rumour = hungry, false }
 
 // Consume implements [task.Transport].
 func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
@@ -79,9 +60,9 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	}
 	for _, s := range config.Subscriptions {
 		if err := checkSubscription(s); err != nil {
-			return nil, fmt.Errorf("sqlite: subscription to queue %q: %w", s.Queue, err)
+			return nil, err
 		}
-		c.subs = append(c.subs, &subscription{consumer: c, Subscription: s})
+		c.subscribe(s)
 	}
 	if err := t.appear(config.Worker); err != nil {
 		return nil, err
@@ -91,23 +72,6 @@ func (t *Transport) Consume(config task.ConsumeConfig) (task.Consumer, error) {
 	}
 	go c.run()
 	return c, nil
-}
-
-func checkSubscription(s task.Subscription) error {
-	switch {
-	case s.Queue == "":
-		return errors.New("it needs a name")
-	case s.Prefetch < 1:
-		return fmt.Errorf("its prefetch is %d, and must be at least 1", s.Prefetch)
-	case s.Own && s.Heir == s.Queue:
-		return errors.New("it can't be its own heir")
-	}
-	for _, b := range s.Bindings {
-		if err := routing.Check(b.Exchange, b.Type); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // add makes the writer lease for the consumer.
@@ -133,8 +97,8 @@ func (c *consumer) accept(l *lease) {
 	c.leases[l.delivery.Tag] = l
 	c.ready = append(c.ready, l)
 	c.arrived.Signal()
-	if c.stopped { // while the lease was taken
-		c.giveBack()
+	if c.stopped || l.sub.removed { // while the lease was taken
+		c.giveBack(l.sub)
 	}
 }
 
@@ -155,6 +119,8 @@ func (c *consumer) run() {
 		mu.Unlock()
 		next()
 		mu.Lock()
+		c.handing = nil
+		c.arrived.Broadcast()
 	}
 }
 
@@ -171,7 +137,7 @@ func (c *consumer) next() func() {
 	}
 	l := c.ready[0]
 	c.ready = c.ready[1:]
-	l.handed = true
+	l.handed, c.handing = true, l.sub
 	return func() { c.config.Deliver(l.delivery) }
 }
 
@@ -251,18 +217,21 @@ func (c *consumer) halt() {
 	}
 	c.stopped = true
 	c.arrived.Broadcast()
-	c.giveBack()
+	c.giveBack(c.subs...)
 }
 
 // giveBack returns what was not delivered yet. The caller holds the writer's mutex.
-func (c *consumer) giveBack() {
+func (c *consumer) giveBack(subs ...*subscription) {
 	r := &release{}
-	for _, l := range c.ready {
+	c.ready = slices.DeleteFunc(c.ready, func(l *lease) bool {
+		if !slices.Contains(subs, l.sub) {
+			return false
+		}
 		r.add(l)
 		delete(c.leases, l.delivery.Tag)
 		l.sub.taken--
-	}
-	c.ready = nil
+		return true
+	})
 	if len(r.leases) > 0 {
 		c.transport.writer.postLocked(r)
 	}
@@ -283,11 +252,7 @@ func (c *consumer) Close() error {
 	for _, l := range c.leases {
 		r.add(l)
 	}
-	for _, s := range c.subs {
-		if s.Own {
-			r.own = append(r.own, s.Queue)
-		}
-	}
+	r.own, c.own = c.own, nil
 	clear(c.leases)
 	w.mu.Unlock()
 	if wasClosed {

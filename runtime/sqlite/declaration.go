@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
@@ -11,7 +12,8 @@ import (
 // A declaration makes the queues of a consumer and what leads to them.
 type declaration struct {
 	consumer   *consumer
-	ids        []int64 // of the queues, in the order of the subscriptions
+	subs       []*subscription
+	ids        []int64 // of the queues, in the order of subs
 	mismatches routing.Mismatches
 }
 
@@ -29,7 +31,7 @@ const (
 func (w *writer) declare(c *consumer) {
 	if c.declared == undeclared {
 		c.declared = declaring
-		w.postLocked(&declaration{consumer: c})
+		w.postLocked(&declaration{consumer: c, subs: slices.Clone(c.subs)})
 	}
 }
 
@@ -49,7 +51,7 @@ func (w *writer) undeclare() {
 
 func (d *declaration) apply(t *tx) error {
 	d.ids, d.mismatches = d.ids[:0], nil
-	for _, s := range d.consumer.subs {
+	for _, s := range d.subs {
 		id, err := d.declareQueue(t, s.Subscription)
 		if err != nil {
 			return fmt.Errorf("queue %s: %w", s.Queue, err)
@@ -70,7 +72,7 @@ func (d *declaration) settled(w *writer, err error) {
 		c.config.Logger.Error("the queues and bindings can't be declared", "worker", c.config.Worker, "error", err)
 		return
 	}
-	for i, s := range c.subs {
+	for i, s := range d.subs {
 		s.id = d.ids[i]
 		s.know(true)
 	}
@@ -79,6 +81,10 @@ func (d *declaration) settled(w *writer, err error) {
 		c.warned = true
 	}
 	c.declared = isDeclared
+	if slices.ContainsFunc(c.subs, func(s *subscription) bool { return s.id == 0 }) { // added meanwhile
+		c.declared = undeclared
+		w.declare(c)
+	}
 	w.beginConsumers()
 	w.wakeUp()
 }

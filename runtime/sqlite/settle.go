@@ -105,7 +105,7 @@ func (s *settlement) end(t *tx) error {
 }
 
 // settled forgets the delivery, unless it can be settled again.
-func (s *settlement) settled(_ *writer, err error) {
+func (s *settlement) settled(w *writer, err error) {
 	if err != nil && !isStale(err) {
 		return
 	}
@@ -113,5 +113,6 @@ func (s *settlement) settled(_ *writer, err error) {
 	if c.leases[tag] == s.lease {
 		delete(c.leases, tag)
 		s.lease.sub.taken--
+		w.disown(s.lease.sub)
 	}
 }

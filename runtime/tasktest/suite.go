@@ -33,6 +33,8 @@ func Run(t *testing.T, open func(t *testing.T) Broker) {
 		"Worker":    workerTests,
 		"Guide":     guideTests,
 		"Exchange":  exchangeTests,
+		"Queues":    queuesTests,
+		"Broadcast": broadcastTests,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range test {

@@ -90,6 +90,3 @@ func Leads(to task.Bulletin, key, queue string, bound task.Bulletin, keys []stri
 	}
 	return false
 }
-
-// Size is about how many bytes b takes.
-func Size(b *task.Broadcast) int { return len(b.Body) + 512 }

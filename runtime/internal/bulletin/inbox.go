@@ -1,6 +1,8 @@
 package bulletin
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -8,9 +10,6 @@ import (
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
-
-// dropsInterval is how often the log may say that broadcasts were dropped.
-const dropsInterval = 10 * time.Second
 
 // An Inbox hands broadcasts to the Deliver function of a listener, one at a time. Put never waits: what finds no
 // room is dropped and counted.
@@ -23,9 +22,13 @@ type Inbox struct {
 	waiting []letter
 	bytes   int
 	closed  bool
-	dropped int
-	told    time.Time
+	drops   Drops
 }
+
+var (
+	errTooLarge = fmt.Errorf("one has more than %d bytes", MaxBody)
+	errTooFast  = errors.New("they come faster than they are taken")
+)
 
 type letter struct {
 	*task.Broadcast
@@ -37,6 +40,7 @@ func NewInbox(config task.ListenConfig) *Inbox {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	config.Logger = config.Logger.With("listener", config.Queue)
 	i := &Inbox{config: config, ended: make(chan struct{})}
 	i.changed.L = &i.mu
 	go i.run()
@@ -52,31 +56,17 @@ func (i *Inbox) Put(b *task.Broadcast) {
 	if i.closed {
 		return
 	}
-	if len(b.Body) > MaxBody || len(i.waiting) >= MaxWaiting || i.bytes+Size(b) > MaxWaitingBytes {
-		i.drop()
+	switch {
+	case len(b.Body) > MaxBody:
+		i.drops.Add(1, errTooLarge, i.config.Logger)
+		return
+	case len(i.waiting) >= MaxWaiting || i.bytes+size(b) > MaxWaitingBytes:
+		i.drops.Add(1, errTooFast, i.config.Logger)
 		return
 	}
 	i.waiting = append(i.waiting, letter{&own, time.Now().Add(i.config.TTL)})
-	i.bytes += Size(b)
+	i.bytes += size(b)
 	i.changed.Signal()
-}
-
-// drop counts one that is dropped, and tells from time to time. Locked.
-func (i *Inbox) drop() {
-	i.dropped++
-	if time.Since(i.told) < dropsInterval {
-		return
-	}
-	i.told = time.Now()
-	i.config.Logger.Warn("broadcasts are dropped, since they are too large or come faster than they are taken",
-		"queue", i.config.Queue, "dropped", i.dropped)
-}
-
-// Dropped is how many were dropped.
-func (i *Inbox) Dropped() int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.dropped
 }
 
 func (i *Inbox) run() {
@@ -102,7 +92,7 @@ func (i *Inbox) next() *task.Broadcast {
 		if i.waiting = i.waiting[1:]; len(i.waiting) == 0 {
 			i.waiting = nil
 		}
-		i.bytes -= Size(first.Broadcast)
+		i.bytes -= size(first.Broadcast)
 		if time.Now().Before(first.expires) {
 			return first.Broadcast
 		}

@@ -1,0 +1,132 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/task"
+)
+
+// subscription is one queue of a consumer. Another one of the same queue, after this was removed, is another.
+type subscription struct {
+	task.Subscription
+	removed bool // guarded by consumer.gate
+}
+
+// adjustPause is how long an added queue that can't be had waits for another try.
+const adjustPause = 2 * time.Second
+
+// Add implements [task.Consumer].
+func (c *consumer) Add(s task.Subscription) error {
+	if err := checkSubscription(s); err != nil {
+		return fmt.Errorf("rabbitmq: can't consume: %w", err)
+	}
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	if c.stopped {
+		return fmt.Errorf("rabbitmq: %w", task.ErrClosed)
+	}
+	if !slices.ContainsFunc(c.subscriptions, func(other *subscription) bool { return other.Queue == s.Queue }) {
+		c.add(s)
+	}
+	return nil
+}
+
+// add is Add for who holds the gate.
+func (c *consumer) add(s task.Subscription) {
+	c.subscriptions = append(c.subscriptions, &subscription{Subscription: s})
+	if s.Own {
+		c.own[s.Queue] = s.Heir
+	}
+	c.change()
+}
+
+// Remove implements [task.Consumer]. Deliveries that the broker had sent ahead and that were not handed out go
+// back as with Stop.
+func (c *consumer) Remove(queue string) error {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	c.subscriptions = slices.DeleteFunc(c.subscriptions, func(s *subscription) bool {
+		s.removed = s.Queue == queue
+		return s.removed
+	})
+	c.change()
+	return nil
+}
+
+// change has the session adjusted.
+func (c *consumer) change() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// wanted are the subscriptions as they are now.
+func (c *consumer) wanted() []*subscription {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	return slices.Clone(c.subscriptions)
+}
+
+// wants says whether what is delivered for a subscription is handed out.
+func (c *consumer) wants(s *subscription) bool {
+	c.gate.RLock()
+	defer c.gate.RUnlock()
+	return !c.stopped && !s.removed
+}
+
+// adjust gives the session a consumer for each subscription, and no other.
+func (c *consumer) adjust(s *consumeSession) error {
+	wanted := c.wanted()
+	for _, sub := range s.consumed() {
+		if !slices.Contains(wanted, sub) {
+			c.unsubscribe(s, sub)
+		}
+	}
+	missing := slices.DeleteFunc(wanted, func(sub *subscription) bool { return s.consumes([]*subscription{sub}) })
+	if err := c.declare(s, missing); err != nil {
+		return err
+	}
+	for _, sub := range missing {
+		if err := s.consume(sub, c.config.Worker); err != nil {
+			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
+		}
+	}
+	return nil
+}
+
+// unsubscribe ends a consumer. A queue that was its own is left to expire, since something of it may be out; what
+// waits in it goes to the heir at once.
+func (c *consumer) unsubscribe(s *consumeSession, sub *subscription) {
+	s.turn.Lock()
+	s.cancelOne(sub)
+	s.turn.Unlock()
+	if !sub.Own || sub.Heir == "" || s.over() {
+		return
+	}
+	t := topology{connection: s.connection}
+	defer t.close()
+	err := t.try(func(ch *amqp.Channel) error { return evict(ch, sub.Queue) })
+	if err != nil && !s.over() {
+		c.log.Warn("messages of a queue that was removed come to their heir later", "queue", sub.Queue, "error", err)
+	}
+}
+
+// readjust is adjust in a session that is under way. It returns when to try again, nil if all is well.
+func (c *consumer) readjust(s *consumeSession) <-chan time.Time {
+	defer context.AfterFunc(c.ctx, s.sever)()
+	err := c.adjust(s)
+	if err == nil || s.over() {
+		s.findings.log(c.log)
+		return nil
+	}
+	if c.complaints.fresh(err) {
+		c.log.Error("a queue that was added is not consumed", "error", err, "next_try_in", adjustPause)
+	}
+	return time.After(jitter(adjustPause))
+}
