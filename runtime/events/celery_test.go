@@ -168,7 +168,7 @@ func TestDumpOfCelery(t *testing.T) {
 	w := newWorld(t, url)
 	defined, r := w.tasks()
 	w.run(r, events.Config{Tasks: true, Interval: 100 * time.Millisecond})
-	dump := w.read("celery", "-b", url, "events", "--dump")
+	dump := w.read(python, "-m", "celery", "-b", url, "events", "--dump")
 	name := regexp.QuoteMeta(w.name)
 	dump.until("^" + name + ` \[.*\] heartbeat: .*sw_ident=taskgen`)
 	call, err := defined.join.Send(w.client(url), &pair{"one", "s3cret"})

@@ -21,10 +21,10 @@ def take(event):
     if event["hostname"] != name:
         return
     state.event(event)
-    if event["type"] != "worker-offline":
-        alive.append(state.workers[name].alive)
-    else:
+    if event["type"] == "worker-offline":
         receiver.should_stop = True
+    elif name in state.workers:  # what a client sent may come before
+        alive.append(state.workers[name].alive)
 
 
 with app.connection() as connection:
