@@ -23,6 +23,12 @@ func sizeOf(c change) int {
 	switch c := c.(type) {
 	case *insertion:
 		return len(c.props) + len(c.body)
+	case *announcement:
+		size := 0
+		for _, h := range c.hearers {
+			size += h.size
+		}
+		return size
 	case *storing:
 		return len(c.result.Body)
 	case *settlement:
@@ -59,7 +65,7 @@ type tx struct {
 	known, topology *topology
 	reroutes        bool
 
-	// ready are the queues with new messages to deliver.
+	// ready are the queues with new messages to deliver; -n is the listener n with new broadcasts.
 	ready map[int64]bool
 	// freed counts the settled deliveries of a subscription.
 	freed map[*subscription]int

@@ -47,6 +47,7 @@ func (w *writer) undeclare() {
 			s.id = 0
 		}
 	}
+	w.unregister()
 }
 
 func (d *declaration) apply(t *tx) error {

@@ -13,6 +13,9 @@ func OpenAt(ctx context.Context, url string, now func() time.Time) (*Transport, 
 	return openAt(ctx, url, now)
 }
 
+// Schema is the newest version of the schema.
+func Schema() int { return len(migrations) }
+
 // AddMigration makes this process one of a newer program.
 func AddMigration(script string) { migrations = append(migrations, script) }
 

@@ -306,6 +306,11 @@ func (w *writer) handOut(t *tx, leases []*lease) {
 	for _, s := range t.drained {
 		s.know(false)
 	}
+	for l := range w.listeners {
+		if t.ready[-l.id] {
+			l.wakeUp()
+		}
+	}
 	for _, l := range leases {
 		l.delivery.Tag, l.delivery.Session = w.number(), l.sub.consumer.session
 		l.sub.consumer.accept(l)
@@ -328,6 +333,11 @@ func (w *writer) heard(r ring) {
 			}
 		}
 	}
+	for l := range w.listeners {
+		if slices.Contains(r.queues, -l.id) {
+			l.wakeUp()
+		}
+	}
 	if len(r.queues) > 0 || r.due != 0 || r.all {
 		w.wakeUp()
 	}
@@ -347,6 +357,9 @@ func (w *writer) hearAll() {
 		for _, s := range c.subs {
 			s.hear()
 		}
+	}
+	for l := range w.listeners {
+		l.wakeUp()
 	}
 	for _, same := range w.waiters {
 		for _, waiter := range same {

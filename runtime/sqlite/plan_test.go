@@ -49,6 +49,9 @@ func TestQueryPlans(t *testing.T) {
 		{sqlExhume, 3, []string{"SEARCH msg USING", "SEARCH dead USING INTEGER PRIMARY KEY", "SEARCH body USING INTEGER PRIMARY KEY"}},
 		{sqlReplay, 4, []string{"SEARCH msg USING"}},
 		{sqlDrop, 3, []string{"SEARCH msg USING"}},
+		{sqlUnheard, 1, []string{"SEARCH broadcast USING INDEX broadcast_listener (listener=?)"}},
+		{sqlAnnounce, 4, []string{"SEARCH listener USING INTEGER PRIMARY KEY"}},
+		{sqlHear, 4, []string{"SEARCH broadcast USING INDEX broadcast_listener (listener=? AND rowid>?)"}},
 		{sqlIsDead, 3, []string{"SEARCH msg USING"}},
 	} {
 		var plan strings.Builder

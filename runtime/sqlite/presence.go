@@ -186,6 +186,7 @@ func (a *arrival) settled(w *writer, err error) {
 		for _, c := range w.consumers {
 			c.lose(errLost)
 		}
+		w.unregister()
 	}
 	if a.elsewhere != "" && w.elsewhere.Load() == nil {
 		w.suspect(a.elsewhere)
@@ -195,6 +196,9 @@ func (a *arrival) settled(w *writer, err error) {
 	w.hearAll() // what happened before rang nobody here
 	for _, c := range w.consumers {
 		w.declare(c)
+	}
+	for l := range w.listeners {
+		w.register(l)
 	}
 }
 
@@ -225,8 +229,12 @@ func buryOwner(t *tx, owner int64) error {
 			return err
 		}
 	}
-	_, err = t.exec(`DELETE FROM proc WHERE owner = ?`, owner)
-	return err
+	for _, sql := range []string{sqlSilence, sqlDeafen, `DELETE FROM proc WHERE owner = ?`} {
+		if _, err := t.exec(sql, owner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watch is the goroutine that looks at the others: it finds the dead, and polls
@@ -388,7 +396,7 @@ type owner struct {
 	port    int64
 }
 
-// owners returns the processes that hold messages, have queues of their own or are in proc.
+// owners returns the processes that hold messages, have queues of their own, listen or are in proc.
 func (w *writer) owners() (map[int64]owner, error) {
 	owners := map[int64]owner{}
 	err := w.read(func(c *conn) error {
@@ -405,5 +413,5 @@ func (w *writer) owners() (map[int64]owner, error) {
 const (
 	sqlBury   = `UPDATE msg SET state = 0, at = ?, owner = NULL, lease = NULL WHERE state = 2 AND owner = ? RETURNING queue`
 	sqlOwners = `SELECT owner, host, port FROM proc UNION SELECT DISTINCT owner, '', 0 FROM msg WHERE state = 2
-		UNION SELECT owner, '', 0 FROM queue WHERE owner IS NOT NULL`
+		UNION SELECT owner, '', 0 FROM queue WHERE owner IS NOT NULL UNION SELECT owner, '', 0 FROM listener`
 )

@@ -48,6 +48,7 @@ var roles = map[string]func(args []string) error{
 	"stranger":  strangerRole,
 	"elsewhere": elsewhereRole,
 	"persist":   persistRole,
+	"listen":    listenRole,
 }
 
 // A process is the test binary in one of its roles.

@@ -8,7 +8,7 @@ import (
 // A ring is one datagram of the doorbell: what has changed in the database. It
 // is a hint. A lost one costs a second, a forged one a look at the database.
 type ring struct {
-	// queues have new messages to deliver.
+	// queues have new messages to deliver, and the listeners whose id is -n new broadcasts.
 	queues []int64
 	// due is when a new delayed message is due in ms, 0: none.
 	due int64

@@ -98,7 +98,25 @@ CREATE TABLE proc (                     -- processes that lease or wait for resu
 	port    INTEGER NOT NULL,           -- of the doorbell, 0: none
 	worker  TEXT NOT NULL,
 	started INTEGER NOT NULL
-);`}
+);`, `
+CREATE TABLE listener (                 -- who hears broadcasts; goes with its process
+	id       INTEGER PRIMARY KEY AUTOINCREMENT, -- never that of one that has gone
+	owner    INTEGER NOT NULL,
+	queue    TEXT NOT NULL,
+	exchange TEXT NOT NULL,
+	type     TEXT NOT NULL,             -- fanout, direct, topic
+	keys     TEXT NOT NULL,             -- JSON: an array of routing keys
+	ttl      INTEGER NOT NULL           -- how long a broadcast may lie, in ms
+);
+CREATE INDEX listener_owner ON listener (owner);
+CREATE TABLE broadcast (                -- what a listener has not heard yet
+	id       INTEGER PRIMARY KEY AUTOINCREMENT, -- also the order
+	listener INTEGER NOT NULL,
+	expires  INTEGER NOT NULL,
+	props    BLOB NOT NULL,             -- as in body
+	body     BLOB NOT NULL
+);
+CREATE INDEX broadcast_listener ON broadcast (listener);`}
 
 // migrate makes a new database, or brings an old one up to date. It runs under
 // the write lock. Nothing is written to a database that is not ours, or newer.

@@ -35,6 +35,9 @@ func (t *Transport) tidy(ctx context.Context) {
 	if _, err := t.deleteExpired(ctx); err != nil {
 		return
 	}
+	if t.writer.do(ctx, &fading{}) != nil {
+		return
+	}
 	vacuum := &vacuuming{logPath: db.path + "-wal", more: true}
 	for i := 0; vacuum.more && i < maxVacuums; i++ {
 		if t.writer.do(ctx, vacuum) != nil {

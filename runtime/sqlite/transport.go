@@ -10,7 +10,9 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ type Transport struct {
 	path     string
 	writer   *writer
 	presence presence
+	herald   *herald
 
 	// ctx ends with Close.
 	ctx    context.Context
@@ -69,6 +72,7 @@ func openAt(ctx context.Context, url string, now func() time.Time) (*Transport, 
 	owner := rand.Int64()
 	t := &Transport{path: loc.path, writer: newWriter(loc, db, owner, newDoorbell(), now)}
 	t.presence.transport, t.presence.owner = t, owner
+	t.herald = newHerald(t.writer)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	go t.writer.run()
 	return t, nil
@@ -130,11 +134,16 @@ func (t *Transport) String() string { return "sqlite:" + t.path }
 // [task.ErrClosed].
 func (t *Transport) Close() error {
 	t.once.Do(func() {
+		t.herald.close()
 		t.cancel()
 		w := t.writer
 		w.mu.Lock()
 		consumers := append([]*consumer(nil), w.consumers...)
+		listeners := slices.Collect(maps.Keys(w.listeners))
 		w.mu.Unlock()
+		for _, l := range listeners {
+			_ = l.Close()
+		}
 		for _, c := range consumers {
 			_ = c.Close()
 		}

@@ -30,6 +30,9 @@ func init() {
 	}
 }
 
+// newerSchema is the newer program's version of the schema.
+var newerSchema = strconv.Itoa(sqlite.Schema() + 1)
+
 // startNewer is start for a process of the newer program.
 func startNewer(t testing.TB, role string, args ...string) *process {
 	t.Helper()
@@ -82,7 +85,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	for _, p := range all {
 		p.end()
 	}
-	if v := version(t, url); v != "2" {
+	if v := version(t, url); v != newerSchema {
 		t.Errorf("version %s", v)
 	}
 	if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
@@ -91,7 +94,7 @@ func TestManyProcessesUpgradeADatabaseAtOnce(t *testing.T) {
 	if n := inspect(t, url, `SELECT count(*) FROM msg WHERE label LIKE 'row %50'`)[0][0]; n != "302" {
 		t.Errorf("%s messages have what the upgrade gave them", n)
 	}
-	expectRefusal(t, url, "newer taskgen", "schema 2", "update this program")
+	expectRefusal(t, url, "newer taskgen", "schema "+newerSchema, "update this program")
 }
 
 func TestAnOldProgramStopsWhenTheDatabaseIsUpgraded(t *testing.T) {
@@ -136,7 +139,7 @@ func TestAnUpgradeThatIsKilled(t *testing.T) {
 		}
 		v := version(t, url)
 		outcomes[v]++
-		if labels := inspect(t, url, `SELECT count(*) FROM pragma_table_info('msg') WHERE name = 'label'`)[0][0]; strconv.Itoa(1+len(strings.Trim(labels, "0"))) != v {
+		if labels := inspect(t, url, `SELECT count(*) FROM pragma_table_info('msg') WHERE name = 'label'`)[0][0]; strconv.Itoa(sqlite.Schema()+len(strings.Trim(labels, "0"))) != v {
 			t.Fatalf("version %s, and %s new columns", v, labels)
 		}
 		if got := inspect(t, url, `PRAGMA integrity_check`)[0][0]; got != "ok" {
@@ -145,14 +148,15 @@ func TestAnUpgradeThatIsKilled(t *testing.T) {
 		if after := everything(t, url); !slices.EqualFunc(before, after, slices.Equal) {
 			t.Fatalf("%d rows became %d, or others", len(before), len(after))
 		}
-		if v == "2" { // back to the old one, for the next
-			if err := connect(t, url).Exec(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = 1; COMMIT`); err != nil {
+		if v == newerSchema { // back to the old one, for the next
+			back := fmt.Sprintf(`BEGIN; DROP INDEX msg_label; ALTER TABLE msg DROP COLUMN label; PRAGMA user_version = %d; COMMIT`, sqlite.Schema())
+			if err := connect(t, url).Exec(back); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes["1"], outcomes["2"])
-	if outcomes["1"]+outcomes["2"] != upgrades {
+	t.Logf("upgrades=%d left_old=%d left_new=%d", upgrades, outcomes[strconv.Itoa(sqlite.Schema())], outcomes[newerSchema])
+	if outcomes[strconv.Itoa(sqlite.Schema())]+outcomes[newerSchema] != upgrades {
 		t.Error(fmt.Sprint(outcomes))
 	}
 }

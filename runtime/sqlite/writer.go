@@ -52,6 +52,7 @@ type writer struct {
 	mu        sync.Mutex // guards what follows, and the consumers' fields
 	queue     []*pending
 	consumers []*consumer
+	listeners map[*listener]struct{}
 	waiters   map[uint32][]*waiter
 	closed    bool
 	dueAt     int64 // when the next delayed message is due in ms; 0: unknown
@@ -77,16 +78,17 @@ type writer struct {
 
 func newWriter(loc location, db *database, owner int64, bell *doorbell, now func() time.Time) *writer {
 	w := &writer{
-		location: loc,
-		owner:    owner,
-		doorbell: bell,
-		now:      now,
-		waiters:  map[uint32][]*waiter{},
-		onReopen: func(*database) {},
-		wake:     make(chan struct{}, 1),
-		closing:  make(chan struct{}),
-		ended:    make(chan struct{}),
-		queues:   map[string]int64{},
+		location:  loc,
+		owner:     owner,
+		doorbell:  bell,
+		now:       now,
+		listeners: map[*listener]struct{}{},
+		waiters:   map[uint32][]*waiter{},
+		onReopen:  func(*database) {},
+		wake:      make(chan struct{}, 1),
+		closing:   make(chan struct{}),
+		ended:     make(chan struct{}),
+		queues:    map[string]int64{},
 	}
 	w.db.Store(db)
 	w.log.Store(slog.New(slog.DiscardHandler))
