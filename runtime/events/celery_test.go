@@ -179,3 +179,49 @@ func TestDumpOfCelery(t *testing.T) {
 	w.stop()
 	dump.until("^" + name + ` \[.*\] shutdown: `)
 }
+
+// A Go program hears a worker of Celery, and has it tell of its tasks.
+func TestListenToCelery(t *testing.T) {
+	t.Parallel()
+	url := needCelery(t)
+	w := newWorld(t, url)
+	w.read("env", "BROKER="+url, "QUEUE="+w.queue, python, "-m", "celery", "-A", "app", "--workdir", "testdata", "worker", "-P", "solo", "-n", w.name)
+	ctx, stop := context.WithCancel(w.ctx)
+	heard, ended := make(chan events.Event, 1000), make(chan error, 1)
+	go func() {
+		ended <- events.Listen(ctx, w.transport, events.ListenConfig{Enable: true}, func(e events.Event) {
+			if e.Hostname() == w.name {
+				heard <- e
+			}
+		})
+	}()
+	next := func(kind string) events.Event {
+		t.Helper()
+		for {
+			select {
+			case e := <-heard:
+				if e.Type() == kind {
+					return e
+				}
+			case <-w.ctx.Done():
+				t.Fatalf("%s never came", kind)
+			}
+		}
+	}
+	if e := next("worker-heartbeat"); e["sw_ident"] != "py-celery" || time.Since(e.Time()) > patience {
+		t.Errorf("heartbeat: %v", e)
+	}
+	call, err := task.Define[pair](task.Spec{Name: "py.join", Queue: w.queue, Serializer: "json"}, codec.String[string]).Send(
+		task.WithClient(w.ctx, task.NewClient(w.transport, task.ClientConfig{ShowArguments: true})), &pair{"a", "b"})
+	w.check(err)
+	if e := next("task-received"); e["uuid"] != call.ID || e["kwargs"] != "{'a': 'a', 'b': 'b'}" {
+		t.Errorf("received: %v", e)
+	}
+	if e := next("task-succeeded"); e["uuid"] != call.ID || e["result"] != "'ab'" {
+		t.Errorf("succeeded: %v", e)
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Listen ended with %v", err)
+	}
+}
