@@ -29,16 +29,6 @@ func Repr(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
-// ReprValue shows one value so, without the braces of arguments.
-func ReprValue(visit func(Value), limit int) string {
-	r := repr{max: math.MaxInt}
-	if limit > 0 {
-		r.max = limit * utf8.UTFMax
-	}
-	visit(&r)
-	return cut(string(r.out), limit)
-}
-
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {
@@ -266,3 +256,13 @@ func (r *repr) End() {
 
 // Grow stops the visit of a user's value once enough is written.
 func (r *repr) Grow(int) bool { return r.err == nil && len(r.out) <= r.max }
+
+// ReprValue shows one value as [Repr] does, without the braces of arguments.
+func ReprValue(visit func(Value), limit int) string {
+	r := repr{max: math.MaxInt}
+	if limit > 0 {
+		r.max = limit * utf8.UTFMax
+	}
+	visit(&r)
+	return cut(string(r.out), limit)
+}

@@ -2,36 +2,28 @@ package task
 
 import "sync/atomic"
 
-// Clock is a Lamport clock: it orders what the processes of a fleet tell each other. It counts one for each event, request
-// and answer that is sent, and never falls behind those that come. The zero value is good, and it is safe for concurrent use.
+// Clock is a Lamport clock: it orders what the processes of a fleet tell each other, whatever their
+// clocks say. A process has one, for its events and its remote control.
 type Clock struct{ now atomic.Int64 }
 
-// maxClock is where a clock of somebody else is not believed any more: what counts messages never comes so far, and
-// the clocks of a whole fleet would follow it, beyond what JSON's numbers hold.
-const maxClock = 1 << 52
+// maxClock is the latest time that is taken over from others: AMQP headers of Celery's have 32 bits.
+const maxClock = 1<<31 - 1
 
-// Tick counts what is about to be sent, and returns its time.
+// Now is the clock's time.
+func (c *Clock) Now() int64 { return c.now.Load() }
+
+// Tick is the time of something that is told to others: one later than all before.
 func (c *Clock) Tick() int64 { return c.now.Add(1) }
 
-// Adjust takes note of the time of a message that came, and returns the new one.
-func (c *Clock) Adjust(other int64) int64 {
-	if other > maxClock {
-		other = 0
+// Hear takes note of the time of something that others have told.
+func (c *Clock) Hear(other int64) {
+	if other < 0 || other >= maxClock {
+		return
 	}
 	for {
 		now := c.now.Load()
-		next := max(now, other) + 1
-		if c.now.CompareAndSwap(now, next) {
-			return next
+		if c.now.CompareAndSwap(now, max(now, other)+1) {
+			return
 		}
 	}
 }
-
-// Now is the time of what was sent or came last.
-func (c *Clock) Now() int64 { return c.now.Load() }
-
-// Clock is the client's own, which goes into all that it sends of events and remote control.
-func (c *Client) Clock() *Clock { return &c.clock }
-
-// Clock is the one that all events, requests and answers of this worker share.
-func (w *Worker) Clock() *Clock { return w.executor.client.Clock() }

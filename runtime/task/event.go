@@ -22,6 +22,9 @@ func EventBroadcast(sender, routingKey string, body []byte) *Broadcast {
 	}
 }
 
+// Clock is the worker's Lamport clock.
+func (w *Worker) Clock() *Clock { return &w.executor.client.clock }
+
 const sentEvent = "task-sent"
 
 // tellSent sends the event task-sent, if that is asked for. Nothing depends on it.

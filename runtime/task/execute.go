@@ -84,11 +84,8 @@ func (e *executor) expired(r *request) (Outcome, bool) {
 	if r.expires.IsZero() || e.now().Before(r.expires) {
 		return Outcome{}, false
 	}
-	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errExpired))}, true
+	return Outcome{Result: e.failure(r, Revoked, reject("", "TaskRevokedError", "celery.exceptions", errors.New("expired")))}, true
 }
-
-// errExpired is why a task is revoked that nobody has asked to revoke.
-var errExpired = errors.New("expired")
 
 // execute runs the request once and hands what follows to then, also if the task or a hook ends its
 // goroutine (runtime.Goexit): all that comes after the run is deferred.

@@ -71,12 +71,15 @@ func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 }
 
 // publish sends a message, immediately if it asks for that.
-func (c *Client) publish(ctx context.Context, m *Message) (err error) {
-	defer func() {
-		if err == nil {
-			c.tellSent(ctx, m)
-		}
-	}()
+func (c *Client) publish(ctx context.Context, m *Message) error {
+	err := c.dispatch(ctx, m)
+	if err == nil {
+		c.tellSent(ctx, m)
+	}
+	return err
+}
+
+func (c *Client) dispatch(ctx context.Context, m *Message) error {
 	if !m.immediate {
 		return c.transport.Publish(ctx, m)
 	}

@@ -50,6 +50,9 @@ func (w *Worker) Observe(observer func(*Stage)) {
 	w.executor.stages.observer.Store(&observer)
 }
 
+// errExpired is why a task is revoked that nobody has asked to revoke.
+var errExpired = errors.New("expired")
+
 // stages tells the observer.
 type stages struct {
 	observer atomic.Pointer[func(*Stage)]

@@ -20,13 +20,6 @@ func (f *eventFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.interval, "heartbeat-interval", events.DefaultInterval, "the time between a worker's heartbeats, for tools that watch workers;\n0 sends none")
 }
 
-func (f *eventFlags) check() error {
-	if f.interval < 0 {
-		return misuse("-heartbeat-interval %s: want a time, or 0 for no heartbeats", f.interval)
-	}
-	return nil
-}
-
 func (f *eventFlags) config(logger *slog.Logger) events.Config {
 	interval := f.interval
 	if interval == 0 {

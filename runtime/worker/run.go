@@ -34,9 +34,9 @@ type runFlags struct {
 	waitLogin   bool
 	health      string
 	maxStuck    int
-	events      eventFlags
 	http        httpFlags
 	mail        mailFlags
+	events      eventFlags
 }
 
 // defaultResultTTL is the worker's own.
@@ -66,10 +66,10 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 	flags.BoolVar(&f.waitLogin, "wait-for-login", false, "go on trying if the broker refuses the worker's login, or a queue,\nwhen it starts; else the worker ends")
 	flags.StringVar(&f.health, "health", "", "answer GET /livez and /readyz at `ADDRESS`, such as :8081 (default nowhere)")
 	flags.IntVar(&f.maxStuck, "max-stuck", 0, "not live with more than `N` tasks stuck (default when a queue has no\nslot left)")
-	f.events.register(flags)
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
+	f.events.register(flags)
 	return cmd
 }
 
@@ -92,6 +92,8 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, misuse("-max-body %d: want at least 1", f.maxBody)
 	case f.maxResult < 1:
 		return config, misuse("-max-result %d: want at least 1", f.maxResult)
+	case f.events.interval < 0:
+		return config, misuse("-heartbeat-interval %s: want a time, or 0 for no heartbeats", f.events.interval)
 	}
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
@@ -110,9 +112,6 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, err
 	}
 	if config.Accept, err = parseAccept(f.accept); err != nil {
-		return config, err
-	}
-	if err := f.events.check(); err != nil {
 		return config, err
 	}
 	if err := f.http.check(); err != nil {
@@ -166,7 +165,7 @@ func (p *program) work(ctx context.Context, broker *urlFlag, f *runFlags) error 
 	}
 	defer closeMail()
 	err = withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, events: f.events, http: &f.http, health: health})
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, log: log, http: &f.http, health: health, events: f.events})
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
@@ -208,9 +207,9 @@ type running struct {
 	transport task.Transport
 	config    task.WorkerConfig
 	log       *logging
-	events    eventFlags
 	http      *httpFlags
 	health    *health
+	events    eventFlags
 }
 
 func (w *running) run(ctx context.Context, r *task.Registry) error {
