@@ -17,15 +17,19 @@ type ListenConfig struct {
 	// Keys choose the events by routing key, such as worker.# or task.#. Default: #. Workers send most
 	// events of tasks together, with the key task.multi.
 	Keys []string
-	// Enable asks all workers to send the events of tasks, now and when a worker comes later. They go on
+	// Enable asks all workers to send the events of tasks, now and every 5 s, for those that come later. They go on
 	// when nobody listens any more, until somebody sends them disable_events.
 	Enable bool
 	// Logger takes what can't be read, and what happens to the session. nil: discarded.
 	Logger *slog.Logger
 }
 
-// queueTTL is how long an event waits for a listener that is busy, as in Celery 5.6.
-const queueTTL = 5 * time.Second
+const (
+	// queueTTL is how long an event waits for a listener that is busy, as in Celery 5.6.
+	queueTTL = 5 * time.Second
+	// enableInterval is Flower's. A worker that has just told that it is there may not hear yet.
+	enableInterval = 5 * time.Second
+)
 
 // Listen calls deliver with one event after the other, of all workers and clients of the broker, until ctx ends, and
 // returns why it ended. First it asks all workers to tell that they are there. Events that come while the connection is lost, or faster
@@ -44,9 +48,6 @@ func Listen(ctx context.Context, b task.Broadcaster, config ListenConfig, delive
 			}
 			for _, e := range events {
 				deliver(e)
-				if config.Enable && e.Type() == online {
-					ask(ctx, b, "enable_events", logger)
-				}
 			}
 		},
 	})
@@ -57,12 +58,19 @@ func Listen(ctx context.Context, b task.Broadcaster, config ListenConfig, delive
 	if err := l.Ready(ctx); err != nil {
 		return fmt.Errorf("listening to events: %w", err)
 	}
-	if config.Enable {
-		ask(ctx, b, "enable_events", logger)
-	}
 	ask(ctx, b, "heartbeat", logger)
-	<-ctx.Done()
-	return context.Cause(ctx)
+	again := time.NewTicker(enableInterval)
+	defer again.Stop()
+	for {
+		if config.Enable {
+			ask(ctx, b, "enable_events", logger)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // ask sends a wish of remote control to all workers, as Celery's monitors do, and wants no answer.

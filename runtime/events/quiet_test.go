@@ -46,8 +46,8 @@ func TestStagesCostNothingUnasked(t *testing.T) {
 		}
 		<-ended
 	}
+	const runs = 200
 	measure := func() (allocations float64, visited, shows int64) {
-		const runs = 200
 		run()
 		visits.Store(0)
 		shown = 0
@@ -62,6 +62,7 @@ func TestStagesCostNothingUnasked(t *testing.T) {
 	w.dispatcher.Enable()
 	asked, _, shownAsked := measure()
 	w.dispatcher.Disable()
+	w.await("the last event", func(told) bool { return w.counts("task-succeeded") == runs+2 })
 	again, _, _ := measure()
 	t.Logf("allocations of a task: %.0f before, %.0f with events, %.0f after", never, asked, again)
 	if shownAsked != 1 || asked < never+10 {

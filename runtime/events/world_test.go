@@ -165,6 +165,16 @@ func (w *world) awaitKind(kind string) told {
 	return w.await(kind, func(e told) bool { return e.kind() == kind })
 }
 
+// counts says how often an event of a type was told. Locked.
+func (w *world) counts(kind string) (n int) {
+	for _, e := range w.told {
+		if e.kind() == kind {
+			n++
+		}
+	}
+	return n
+}
+
 // kinds are the types of all that was told.
 func (w *world) kinds() []string {
 	w.mu.Lock()
