@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/events"
@@ -180,11 +181,27 @@ func TestDumpOfCelery(t *testing.T) {
 	dump.until("^" + name + ` \[.*\] shutdown: `)
 }
 
+// declareAsCelery makes the queue as Celery wants it, whoever comes first.
+func (w *world) declareAsCelery(url string) {
+	w.Helper()
+	conn, err := amqp.Dial(url)
+	w.check(err)
+	channel, err := conn.Channel()
+	w.check(err)
+	_, err = channel.QueueDeclare(w.queue, true, false, false, false, nil)
+	w.check(err)
+	w.Cleanup(func() {
+		_, _ = channel.QueueDelete(w.queue, false, false, false)
+		conn.Close()
+	})
+}
+
 // A Go program hears a worker of Celery, and has it tell of its tasks.
 func TestListenToCelery(t *testing.T) {
 	t.Parallel()
 	url := needCelery(t)
 	w := newWorld(t, url)
+	w.declareAsCelery(url)
 	w.read("env", "BROKER="+url, "QUEUE="+w.queue, python, "-m", "celery", "-A", "app", "--workdir", "testdata", "worker", "-P", "solo", "-n", w.name)
 	ctx, stop := context.WithCancel(w.ctx)
 	heard, ended := make(chan events.Event, 1000), make(chan error, 1)
