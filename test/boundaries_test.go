@@ -40,7 +40,7 @@ func TestSenderLinksNoMore(t *testing.T) {
 	sender := dependencies(t, module+"runtime/task", module+"runtime/rabbitmq", module+"examples/quickstart/users")
 	refuse(t, sender,
 		"github.com/ncruces/go-sqlite3", "github.com/spf13", "golang.org/x/tools", "github.com/dave/jennifer",
-		module+"runtime/sqlite", module+"runtime/memory", module+"runtime/broker", module+"runtime/worker", module+"runtime/tasktest", "testing",
+		module+"runtime/sqlite", module+"runtime/memory", module+"runtime/broker", module+"runtime/worker", module+"runtime/events", module+"runtime/tasktest", "testing",
 		module+"runtime/builtin", module+"runtime/control", module+"runtime/mail", "github.com/wneessen/go-mail", module+"runtime/redis", "github.com/redis",
 	)
 	if !slices.Contains(sender, "github.com/rabbitmq/amqp091-go") {

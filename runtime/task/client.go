@@ -20,6 +20,9 @@ type ClientConfig struct {
 	// ShowArguments adds the arguments as text to each message, for tools such
 	// as Flower; secret ones as ***. Off by default: it costs a tenth of the speed.
 	ShowArguments bool
+	// SendEvents sends Celery's event task-sent for each message that the broker has taken, so that
+	// tools such as Flower see tasks before a worker has them. Off by default: it is a message more for each task.
+	SendEvents bool
 }
 
 // Client sends tasks and fetches their results. It is safe for concurrent use.

@@ -6,9 +6,9 @@ import "sync/atomic"
 // and answer that is sent, and never falls behind those that come. The zero value is good, and it is safe for concurrent use.
 type Clock struct{ now atomic.Int64 }
 
-// maxClock is where a clock of somebody else is not believed any more: what counts messages never comes so far, and
-// the clocks of a whole fleet would follow it, beyond what JSON's numbers hold.
-const maxClock = 1 << 52
+// maxClock is where a clock of somebody else is not believed any more, since the clocks of a whole fleet would follow it: Celery's headers
+// have 32 bits for it.
+const maxClock = 1<<31 - 1
 
 // Tick counts what is about to be sent, and returns its time.
 func (c *Clock) Tick() int64 { return c.now.Add(1) }

@@ -36,6 +36,7 @@ type executor struct {
 	eager        bool
 	trackStarted bool
 	hooks        []Hooks // of all tasks
+	stages       stages
 	stats        func() Stats
 	revocations  *revocations // nil: none
 	timeouts     timeouts
@@ -119,18 +120,21 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 	invocation, rejected := e.decode(r)
 	if rejected != nil {
 		e.logger.Error("task can't be decoded", "task", r.name, "id", r.id, "error", rejected.Error())
+		e.stages.tell(r, Failure, rejected)
 		defer then(e.rejected(r, rejected))
 		e.ended(e.enter(ctx, r), r, &Attempt{State: Failure, Err: rejected.err})
 		return
 	}
 	ctx = e.enter(ctx, r)
 	e.started(ctx, r)
+	e.stages.tell(r, Started, nil)
 	start := e.now()
 	err := errEndedGoroutine
 	defer func() {
 		r.took = e.now().Sub(start)
 		if interrupted(ctx, err) {
 			e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
+			e.stages.tell(r, Rejected, nil)
 			then(Outcome{Requeue: true})
 			return
 		}
@@ -138,8 +142,9 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
-		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay}
+		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay, invocation: invocation}
 		invocation.describe(attempt)
+		e.stages.ended(r, attempt, v.state == Revoked && errors.Is(context.Cause(ctx), ErrTerminated))
 		e.ended(ctx, r, attempt)
 	}()
 	err = e.run(ctx, r, invocation)

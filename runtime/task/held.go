@@ -148,7 +148,7 @@ func (t *HeldTask) ArgumentsText() (args, kwargs string) {
 	}
 	list, named, ok := t.Arguments()
 	if !ok {
-		return "...", "..."
+		return unshown, unshown
 	}
 	return codec.ReprTuple(list, maxRepr), codec.ReprTree(named, maxRepr)
 }

@@ -108,15 +108,15 @@ type Attempt struct {
 	// Delay is the wait before the next attempt, if State is Retried.
 	Delay time.Duration
 
-	visit func(codec.Fields)
+	invocation invocation
 }
 
 // Arguments shows the arguments as text, at most 1,024 characters, with the secret ones as ***.
 func (a *Attempt) Arguments() string {
-	if a.visit == nil {
+	if a.invocation == nil {
 		return ""
 	}
-	return codec.Repr(a.visit, a.Spec.Secret, maxRepr)
+	return codec.Repr(a.invocation.visit, a.Spec.Secret, maxRepr)
 }
 
 // Traceback is the stack of a panic, or that of an error which has one; or else the

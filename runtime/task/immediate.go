@@ -54,6 +54,7 @@ func (c *Client) publishMany(ctx context.Context, ms []*Message) []error {
 		for i, m := range ms {
 			if errs == nil || errs[i] == nil {
 				note(ctx, child{id: m.ID})
+				c.tellSent(ctx, m)
 			}
 		}
 		return errs
@@ -75,6 +76,7 @@ func (c *Client) publish(ctx context.Context, m *Message) error {
 	err := c.dispatch(ctx, m)
 	if err == nil {
 		note(ctx, child{id: m.ID})
+		c.tellSent(ctx, m)
 	}
 	return err
 }

@@ -49,6 +49,8 @@ type Message struct {
 
 	// immediate: only a worker with a free slot may have it.
 	immediate bool
+	// shown are the arguments as text, if the event task-sent tells them.
+	shown string
 }
 
 // UnreadableHeader is the only header of a message whose own headers the transport can't read: it has

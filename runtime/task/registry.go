@@ -185,7 +185,7 @@ func (i *typedInvocation[A, R]) run(ctx context.Context) (err error) {
 func (i *typedInvocation[A, R]) result(v codec.Value) { i.def.result(v, &i.value) }
 
 func (i *typedInvocation[A, R]) describe(a *Attempt) {
-	a.Args, a.visit = &i.args, i.visit
+	a.Args = &i.args
 	if a.State == Success {
 		a.Result = i.value
 	}

@@ -260,5 +260,6 @@ func (w *Worker) discardRevoked() {
 
 // concludeRevoked ends a request that was taken, and is not run since it was revoked.
 func (w *Worker) concludeRevoked(r *request) {
+	w.executor.stages.tell(r, Revoked, nil)
 	w.conclude(r, w.executor.revoked(r, "revoked"), false)
 }

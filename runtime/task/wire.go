@@ -82,6 +82,9 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if c.config.ShowArguments {
 		headers["argsrepr"], headers["kwargsrepr"] = shownArguments(o.spec, visit)
 	}
+	if c.config.SendEvents {
+		m.shown = codec.Repr(visit, o.spec.Secret, maxRepr)
+	}
 	if err := o.route(m, visit, time.Now()); err != nil {
 		return nil, err
 	}

@@ -435,11 +435,13 @@ func (w *Worker) deliver(d *Delivery) {
 	}
 	if rejected != nil {
 		w.logger.Error("message can't be run, parked", "queue", d.Message.Queue, "task", r.name, "id", r.id, "reason", rejected.reason, "error", safeText(rejected.err))
+		w.executor.stages.tell(r, Failure, rejected)
 		go func() { w.settle(r, w.executor.rejected(r, rejected)) }()
 		return
 	}
 	if w.revocations.has(r) {
 		w.logger.Info("task was revoked, not run", "task", r.name, "id", r.id)
+		w.executor.stages.tell(r, Revoked, nil)
 		go func() { w.settle(r, w.executor.revoked(r, "revoked")) }()
 		return
 	}
@@ -447,6 +449,7 @@ func (w *Worker) deliver(d *Delivery) {
 		go w.release(r, Outcome{Requeue: true})
 		return
 	}
+	w.executor.stages.tell(r, Received, nil)
 	if d.Attempts >= maxAttempts {
 		w.refresh(r)
 		return
@@ -544,6 +547,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	}
 	if outcome, expired := w.executor.expired(r); expired {
 		w.logger.Warn("task expired before it ran", "task", r.name, "id", r.id, "expires", r.expires)
+		w.executor.stages.tell(r, Revoked, errExpired)
 		go w.conclude(r, outcome, false)
 		return
 	}

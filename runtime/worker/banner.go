@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskgen/taskgen/runtime/internal/build"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -28,7 +29,7 @@ type banner struct {
 
 func newBanner(t task.Transport, r *task.Registry, config task.WorkerConfig, health string) *banner {
 	b := &banner{
-		worker: config.Name, version: runtimeVersion(), broker: t.String(),
+		worker: config.Name, version: build.Version(), broker: t.String(),
 		concurrency: config.Concurrency, queues: config.Queues,
 		// A drain of no time at all is one nanosecond in the config.
 		drain: config.Drain.Truncate(time.Millisecond), health: health,

@@ -56,7 +56,7 @@ func (p *program) command() *cobra.Command {
 	broker.option(root.PersistentFlags(), "declare", "declare", "on RabbitMQ, `create` what is missing (the default), verify that\nnothing is, or never declare anything", "create", "verify", "never")
 	broker.option(root.PersistentFlags(), "queue-type", "queue_type", "on RabbitMQ, make queues of that `TYPE`: quorum (the default), or\nclassic as Celery does", "quorum", "classic")
 	broker.results.register(root.PersistentFlags(), "`URL` of the store of results, or rpc", ", or rpc")
-	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.inspectCommand(broker), p.controlCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.topologyCommand(broker), p.versionCommand())
+	root.AddCommand(run, p.listCommand(), p.callCommand(broker), p.resultCommand(broker), p.inspectCommand(broker), p.controlCommand(broker), p.eventsCommand(broker), p.deadCommand(broker), p.purgeCommand(broker), p.topologyCommand(broker), p.versionCommand())
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

@@ -14,6 +14,8 @@ import (
 	"github.com/taskgen/taskgen/runtime/builtin"
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/control"
+	"github.com/taskgen/taskgen/runtime/events"
+	"github.com/taskgen/taskgen/runtime/internal/build"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -40,6 +42,7 @@ type runFlags struct {
 	stateDB     string
 	http        httpFlags
 	mail        mailFlags
+	events      eventFlags
 }
 
 // defaultResultTTL is the worker's own.
@@ -78,6 +81,7 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	f.http.register(flags)
 	f.mail.register(flags)
 	f.log.register(flags)
+	f.events.register(flags)
 }
 
 // config checks the flags.
@@ -99,6 +103,8 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 		return config, misuse("-max-body %d: want at least 1", f.maxBody)
 	case f.maxResult < 1:
 		return config, misuse("-max-result %d: want at least 1", f.maxResult)
+	case f.events.interval < 0:
+		return config, misuse("-heartbeat-interval %s: want a time, or 0 for no heartbeats", f.events.interval)
 	}
 	// A drain of 0 would be the default one.
 	config.Concurrency, config.Prefetch, config.Drain = f.concurrency, f.prefetch, max(f.drain, 1)
@@ -173,7 +179,7 @@ func (p *program) work(ctx context.Context, broker *urlFlag, f *runFlags) error 
 	}
 	defer closeMail()
 	err = withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		return p.setUp(ctx, &running{program: p, transport: t, config: config, control: f.control, log: log, http: &f.http, health: health})
+		return p.setUp(ctx, &running{program: p, transport: t, config: config, control: f.control, log: log, http: &f.http, health: health, events: f.events})
 	})
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		log.Info("stopped before it was ready", "worker", config.Name, "why", err)
@@ -218,6 +224,7 @@ type running struct {
 	log       *logging
 	http      *httpFlags
 	health    *health
+	events    eventFlags
 }
 
 func (w *running) run(ctx context.Context, r *task.Registry) error {
@@ -228,11 +235,16 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if err != nil {
 		return err
 	}
+	dispatcher := events.Start(worker, w.transport, w.events.config(w.log.Logger))
+	defer dispatcher.Close()
 	mode, err := control.ParseMode(w.control)
 	if err != nil {
 		return err
 	}
-	remote, err := control.Start(control.Config{Worker: worker, Mode: mode, Software: "taskgen:" + runtimeVersion() + " go:" + strings.TrimPrefix(runtime.Version(), "go")})
+	remote, err := control.Start(control.Config{
+		Worker: worker, Mode: mode, Events: dispatcher,
+		Software: "taskgen:" + build.Version() + " go:" + strings.TrimPrefix(runtime.Version(), "go"),
+	})
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-)
 
-const runtimeModule = "github.com/taskgen/taskgen"
+	"github.com/taskgen/taskgen/runtime/internal/build"
+)
 
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -16,7 +16,7 @@ func (p *program) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			lines := newTable("")
 			lines.add(p.name, mainVersion())
-			lines.add("taskgen", runtimeVersion())
+			lines.add("taskgen", build.Version())
 			lines.add("go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
 			_, err := fmt.Fprint(p.stdout, lines)
 			return err
@@ -42,21 +42,4 @@ func mainVersion() string {
 		}
 	}
 	return text
-}
-
-// runtimeVersion is that of this module.
-func runtimeVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Path == runtimeModule {
-		return info.Main.Version
-	}
-	for _, dependency := range info.Deps {
-		if dependency.Path == runtimeModule {
-			return dependency.Version
-		}
-	}
-	return "unknown"
 }
