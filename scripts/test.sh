@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that must pass: check.sh, then all tests with the race detector,
 # against a RabbitMQ and a mail server that are started for them (or those in TASKGEN_TEST_AMQP
-# and TASKGEN_TEST_SMTP), and in a Chromium that is installed for them (or the one in
-# TASKGEN_TEST_CHROMIUM). What the browser saw is kept in .build/screenshots.
+# and TASKGEN_TEST_SMTP), in a Chromium and against a Celery that are installed for them (or those of
+# TASKGEN_TEST_CHROMIUM and of the Python in TASKGEN_TEST_PYTHON). What the browser saw is kept in .build/screenshots.
 # Arguments go to `go test`. With CI=true, every fuzz target then runs for ten seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -11,7 +11,8 @@ trap 'scripts/rabbitmq.sh stop; scripts/smtp.sh stop' EXIT
 TASKGEN_TEST_AMQP=$(scripts/rabbitmq.sh start)
 TASKGEN_TEST_SMTP=$(scripts/smtp.sh start)
 TASKGEN_TEST_CHROMIUM=$(scripts/chromium.sh)
-export TASKGEN_TEST_AMQP TASKGEN_TEST_SMTP TASKGEN_TEST_CHROMIUM
+TASKGEN_TEST_PYTHON=$(scripts/celery.sh)
+export TASKGEN_TEST_AMQP TASKGEN_TEST_SMTP TASKGEN_TEST_CHROMIUM TASKGEN_TEST_PYTHON
 scripts/check.sh
 go test -race -timeout 15m "$@" ./...
 if [[ ${CI:-} == true ]]; then
