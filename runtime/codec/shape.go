@@ -1,11 +1,11 @@
 package codec
 
 import (
-	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,6 +22,11 @@ type shape struct {
 	// recursive says that its values can nest without end, or point to
 	// themselves: there is a cycle in the type, or an interface.
 	recursive bool
+	// lossy says that encoding/json would not tell of all that gets lost: the digits of a large number in
+	// an interface, the elements behind an array's end.
+	lossy bool
+	// quotes says that a number in it is text, by its tag: something that encoding/json alone does.
+	quotes bool
 	// part is the size of its largest list element or map entry.
 	part int
 }
@@ -36,6 +41,7 @@ func shapeOf(p any) *shape {
 	}
 	s := &shape{name: t.String(), nullable: nullable(t)}
 	s.explore(t, map[reflect.Type]bool{})
+	s.lossy = s.lossy && !s.quotes && formOf(t) == formPlain
 	shapes.Store(t, s)
 	return s
 }
@@ -48,7 +54,7 @@ func nullable(t reflect.Type) bool {
 		return true
 	}
 	switch reflect.New(t).Interface().(type) {
-	case json.Unmarshaler, encoding.TextUnmarshaler, msgpack.CustomDecoder, msgpack.Unmarshaler:
+	case json.Unmarshaler, msgpack.CustomDecoder, msgpack.Unmarshaler:
 		return true
 	}
 	return false
@@ -65,9 +71,10 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 	defer func() { seen[t] = false }()
 	switch t.Kind() {
 	case reflect.Interface:
-		s.recursive = true
+		s.recursive, s.lossy = true, true
 		s.part = max(s.part, treePart)
 	case reflect.Pointer, reflect.Slice, reflect.Array:
+		s.lossy = s.lossy || t.Kind() == reflect.Array && !isByte(t.Elem())
 		s.part = max(s.part, int(t.Elem().Size()))
 		s.explore(t.Elem(), seen)
 	case reflect.Map:
@@ -79,6 +86,8 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 			if f.IsExported() || f.Anonymous {
 				s.explore(f.Type, seen)
 			}
+			_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			s.quotes = s.quotes || slices.Contains(strings.Split(options, ","), "string")
 		}
 	}
 }
