@@ -170,12 +170,18 @@ func (r *Result) unique() {
 			if t.Name == "" {
 				continue // it has an error, which came first
 			}
-			if other := first[t.Name]; other != nil {
+			name := t.Name
+			if t.Extern != "" {
+				// Each package may have its own view of what others run, and a task that moves to Go is in both
+				// places for a while.
+				name = p.Path + " " + t.Extern + " " + name
+			}
+			if other := first[name]; other != nil {
 				r.Diagnostics.Errorf(t.Pos, "task %s: the name %q is taken: give one of the two another one with //task:name", t.Func, t.Name).
 					Relatef(other.Pos, "task %s has it too", other.Func)
 				continue
 			}
-			first[t.Name] = t
+			first[name] = t
 		}
 	}
 }

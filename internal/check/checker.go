@@ -65,7 +65,7 @@ func (c *checker) generatedFile() string { return filepath.Join(c.source.Dir, mo
 
 // syntax does everything that needs no types.
 func (c *checker) syntax() {
-	var funcs []*task
+	var funcs, externs []*task
 	for _, f := range c.source.Files {
 		c.syntaxErrors(f)
 		if f.AST.Name.Name != c.source.Name && f.AST.Name.Name != "documentation" && f.AST.Name.Name != "_" {
@@ -76,9 +76,13 @@ func (c *checker) syntax() {
 			funcs = append(funcs, &task{file: f, decl: fn.Decl, set: fn.Set})
 		}
 		for _, t := range annotatedTypes {
+			if t.Set.Get("extern") != nil {
+				externs = append(externs, c.externs(f, t)...)
+				continue
+			}
 			c.annotatedType(t)
 		}
-		if filepath.Base(f.Path) == model.FileName && len(annotated) > 0 {
+		if filepath.Base(f.Path) == model.FileName && len(annotated)+len(externs) > 0 {
 			c.errorf(f.AST.Name.Pos(), "%s is the name of the generated file: rename this one", model.FileName)
 		}
 	}
@@ -92,6 +96,7 @@ func (c *checker) syntax() {
 			c.structs[name] = c.findHooks(name)
 		}
 	}
+	c.tasks = append(c.tasks, externs...)
 	if len(c.tasks) > 0 {
 		c.names()
 	}
@@ -131,6 +136,12 @@ func (c *checker) leftOut(f *load.File) {
 
 func (c *checker) annotatedType(t directive.Type) {
 	name := t.Spec.Name.Name
+	if _, ok := t.Spec.Type.(*ast.InterfaceType); ok {
+		if len(t.Set) > 0 {
+			c.errorf(t.Spec.Name.Pos(), "directives on an interface need //task:extern beside them: add it if others run the tasks that are the methods of %s", name)
+		}
+		return
+	}
 	switch _, isStruct := t.Spec.Type.(*ast.StructType); {
 	case !isStruct || t.Spec.Assign.IsValid():
 		c.errorf(t.Spec.Name.Pos(), "%s is no struct type: only methods of structs can be tasks", name)
@@ -209,6 +220,9 @@ func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.P
 		if sig := signatures[t.decl]; sig != nil {
 			c.signature(t, sig)
 			c.options(t)
+			if t.model.Extern != "" {
+				c.externOptions(t)
+			}
 		} else {
 			c.incomplete = true
 		}

@@ -236,7 +236,7 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 		t.faulty = append(t.faulty, v.Name())
 		return
 	}
-	p := &model.Param{Name: v.Name(), Variadic: variadic}
+	p := &model.Param{Name: v.Name(), Wire: v.Name(), Variadic: variadic}
 	pointer, _ := types.Unalias(v.Type()).(*types.Pointer)
 	switch {
 	case named(v.Type()) == contextType && i == 0:
@@ -249,6 +249,10 @@ func (c *checker) param(t *task, sig *types.Signature, i int, pos token.Pos) {
 		p.Injected = model.Info
 	case pointer != nil && named(pointer.Elem()) == loggerType:
 		p.Injected = model.Logger
+	}
+	if p.Injected != model.Argument && t.model.Extern != "" {
+		c.errorf(pos, "task %s: parameter %s: workers made with taskgen pass it, and others run this task: remove it", t.model.Func, shown(p.Name, i))
+		return
 	}
 	if p.Injected != model.Argument {
 		p.Type = &model.Type{Kind: model.Any, Expr: c.values.spell(v.Type())}

@@ -40,6 +40,14 @@ type Func struct {
 type Type struct {
 	Spec *ast.TypeSpec
 	Set  Set
+	// Methods are those that an extern interface declares itself, annotated or not.
+	Methods []Method
+}
+
+// Method is a method of an extern interface.
+type Method struct {
+	Field *ast.Field
+	Set   Set
 }
 
 // Extract finds the directives of a file and what they belong to. Everything
@@ -47,7 +55,7 @@ type Type struct {
 // A function is in funcs even if its directives are faulty, so that the rest of
 // it is checked in the same run.
 func Extract(fset *token.FileSet, file *ast.File, diags *diag.List) (funcs []Func, types []Type) {
-	e := &extractor{fset: fset, file: file, diags: diags, claimed: map[*ast.CommentGroup]bool{}}
+	e := &extractor{fset: fset, file: file, diags: diags, claimed: map[*ast.CommentGroup]bool{}, externs: map[string]bool{}}
 	for _, decl := range file.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
@@ -64,8 +72,8 @@ func Extract(fset *token.FileSet, file *ast.File, diags *diag.List) (funcs []Fun
 				if !decl.Lparen.IsValid() {
 					doc = decl.Doc
 				}
-				if set, found := e.doc(doc, OnAbstract); found {
-					types = append(types, Type{spec, set})
+				if t, found := e.typeSpec(spec, doc); found {
+					types = append(types, t)
 				}
 			}
 		}
@@ -78,11 +86,33 @@ func Extract(fset *token.FileSet, file *ast.File, diags *diag.List) (funcs []Fun
 	return funcs, types
 }
 
+// typeSpec reads what is written on a type, and on the methods of an extern interface.
+func (e *extractor) typeSpec(spec *ast.TypeSpec, doc *ast.CommentGroup) (t Type, found bool) {
+	iface, ok := spec.Type.(*ast.InterfaceType)
+	if !ok {
+		set, found := e.doc(doc, OnAbstract)
+		return Type{Spec: spec, Set: set}, found
+	}
+	t.Spec = spec
+	if t.Set, found = e.doc(doc, OnInterface); t.Set.Get("extern") == nil {
+		return t, found
+	}
+	e.externs["interface "+spec.Name.Name] = true
+	for _, field := range iface.Methods.List {
+		if len(field.Names) == 1 {
+			set, _ := e.doc(field.Doc, OnMethod)
+			t.Methods = append(t.Methods, Method{field, set})
+		}
+	}
+	return t, true
+}
+
 type extractor struct {
 	fset    *token.FileSet
 	file    *ast.File
 	diags   *diag.List
-	claimed map[*ast.CommentGroup]bool // doc comments of functions and types
+	claimed map[*ast.CommentGroup]bool // doc comments of functions, types and methods of extern interfaces
+	externs map[string]bool            // as interfaceMethod calls them
 }
 
 func (e *extractor) position(pos token.Pos) token.Position {
@@ -97,7 +127,7 @@ func (e *extractor) doc(group *ast.CommentGroup, target Target) (set Set, found 
 	e.claimed[group] = true
 	for i, comment := range group.List {
 		d, err := Parse(comment.Slash, comment.Text)
-		if d == nil && err == nil && target == OnTask {
+		if d == nil && err == nil && target&(OnTask|OnMethod) != 0 {
 			err = unfinished(group, i)
 		}
 		switch {
@@ -122,14 +152,40 @@ func (e *extractor) doc(group *ast.CommentGroup, target Target) (set Set, found 
 }
 
 func (e *extractor) misplaced(d *Directive, target Target) {
+	pos := e.position(d.Pos)
 	switch {
+	case target&OnExtern != 0:
+		e.diags.Errorf(pos, "%s", notExtern(d, target))
+	case d.Key == "extern":
+		e.diags.Errorf(pos, "extern belongs in the doc comment of an interface, whose methods are the tasks that others run")
+	case d.Target()&OnExtern == d.Target():
+		e.diags.Errorf(pos, "%s is for tasks that others run, the methods of an interface with //task:extern", d.Key)
 	case target == OnTask:
-		e.diags.Errorf(e.position(d.Pos), "%s belongs in the doc comment of a struct type, not of a function: for a task write //task:define", d.Key)
+		e.diags.Errorf(pos, "%s belongs in the doc comment of a struct type, not of a function: for a task write //task:define", d.Key)
 	case d.Key == "name":
-		e.diags.Errorf(e.position(d.Pos), "a type can't name its tasks: move %s to the method", d)
+		e.diags.Errorf(pos, "a type can't name its tasks: move %s to the method", d)
 	default:
-		e.diags.Errorf(e.position(d.Pos), "%s belongs in the doc comment of a function, not of a type", d.Key)
+		e.diags.Errorf(pos, "%s belongs in the doc comment of a function, not of a type", d.Key)
 	}
+}
+
+// notExtern says why a directive is none for an interface, or for one of its methods.
+func notExtern(d *Directive, target Target) string {
+	switch {
+	case d.Key == "abstract":
+		return "abstract is for struct types: an interface whose methods are tasks that others run has //task:extern"
+	case d.Key == "define" && target == OnMethod:
+		return "every method of an extern interface is a task: remove //task:define"
+	case d.Key == "define":
+		return "define is for functions: an interface whose methods are tasks that others run has //task:extern"
+	case d.Key == "extern":
+		return "extern belongs in the doc comment of the interface: all of its methods are tasks then"
+	case d.Key == "params":
+		return "params belongs in the doc comment of a method, whose parameters it names"
+	case d.Key == "immediate":
+		return "an extern task can't be immediate: only workers made with taskgen answer whether they have a free slot"
+	}
+	return d.Key + " is for the worker to decide, and others run this task: set it there, and remove it here"
 }
 
 func (e *extractor) report(err error) {
@@ -154,8 +210,13 @@ func (e *extractor) strays(group *ast.CommentGroup) {
 			e.report(err)
 			continue
 		}
-		if method, iface := interfaceMethod(next, group); method != "" {
-			e.diags.Errorf(pos, "%s is on method %s of %s, which says nothing of what to run: move it to the method of a struct that implements it", d, method, iface)
+		method, iface := interfaceMethod(next, group)
+		if method != "" && e.externs[iface] {
+			e.diags.Errorf(pos, "%s is behind method %s: move it to a line of its own above the method", d, method)
+			continue
+		}
+		if method != "" {
+			e.diags.Errorf(pos, "%s is on method %s of %s, which says nothing of what to run: move it to the method of a struct that implements it, or, if others run the methods, write //task:extern above the interface", d, method, iface)
 			continue
 		}
 		switch decl := next.(type) {

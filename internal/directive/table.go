@@ -39,9 +39,13 @@ type Target int
 
 // The targets.
 const (
-	OnTask     Target = 1 << iota // functions and methods
-	OnAbstract                    // struct types
-	OnBoth     = OnTask | OnAbstract
+	OnTask      Target = 1 << iota // functions and methods
+	OnAbstract                     // struct types
+	OnInterface                    // extern interfaces
+	OnMethod                       // their methods
+	OnBoth      = OnTask | OnAbstract
+	OnExtern    = OnInterface | OnMethod
+	OnAll       = OnBoth | OnExtern
 )
 
 // Keys returns the table.
@@ -54,8 +58,8 @@ var table = []Key{
 		apply: nothing,
 	},
 	{
-		Name: "name", Value: "NAME", Target: OnTask, Example: "name mail.digest",
-		Doc:   "The registered name, by which other programs call the task. Default: import path, dot, function.",
+		Name: "name", Value: "NAME", Target: OnTask | OnExtern, Example: "name mail.digest",
+		Doc:   "The registered name, by which other programs call the task. Default: import path, dot, function. On an extern interface, the module that has its tasks: with billing.tasks, the method SendInvoice is the task billing.tasks.send_invoice.",
 		apply: func(_ *model.Options, value string) error { return CheckName(value) },
 	},
 	{
@@ -64,15 +68,42 @@ var table = []Key{
 		apply: nothing,
 	},
 	{
-		Name: "serializer", Value: "NAME", Target: OnBoth, Example: "serializer json",
-		Doc: "How arguments are written: msgpack, json, yaml, gob, or one that both sides register with task.RegisterSerializer. Default: msgpack.",
+		Name: "extern", Target: OnInterface,
+		Doc:   "Makes every method of an interface a task that others run, such as a Python worker. Its other directives are those of all methods, unless a method says something else.",
+		apply: nothing,
+	},
+	{
+		Name: "args", Value: "snake|go|positional", Target: OnExtern, Example: "args positional",
+		Doc: "How arguments travel: by name, as Python spells it (customer_id for customerID) or as Go does, or by position. Default: snake.",
+		apply: func(o *model.Options, value string) error {
+			return oneOf(&o.Args, value, "snake", "go", "positional")
+		},
+	},
+	{
+		Name: "params", Value: "PARAM=NAME…", Target: OnMethod, Example: "params typ=type customerID=customer", list: true,
+		Doc: "What arguments are called where the task runs, for those whose names args does not get right. Default: none.",
+		apply: func(o *model.Options, value string) error {
+			o.Params = map[string]string{}
+			for word := range strings.FieldsSeq(value) {
+				ours, theirs, _ := strings.Cut(word, "=")
+				if !token.IsIdentifier(ours) || !parameter.MatchString(theirs) || o.Params[ours] != "" {
+					return fmt.Errorf("%q: it takes words such as customerID=customer, each parameter once", word)
+				}
+				o.Params[ours] = theirs
+			}
+			return nil
+		},
+	},
+	{
+		Name: "serializer", Value: "NAME", Target: OnAll, Example: "serializer json",
+		Doc: "How arguments are written: msgpack, json, yaml, gob, or one that both sides register with task.RegisterSerializer. Default: msgpack; json for extern tasks.",
 		apply: func(o *model.Options, value string) error {
 			o.Serializer = value
 			return checkSerializer(value)
 		},
 	},
 	{
-		Name: "compression", Value: "gzip|zstd", Target: OnBoth, Example: "compression zstd",
+		Name: "compression", Value: "gzip|zstd", Target: OnAll, Example: "compression zstd",
 		Doc:   "How the message's body is compressed. Default: not at all.",
 		apply: func(o *model.Options, value string) error { return oneOf(&o.Compression, value, "gzip", "zstd") },
 	},
@@ -130,15 +161,15 @@ var table = []Key{
 		},
 	},
 	{
-		Name: "timeout", Value: "DURATION", Target: OnBoth, Example: "timeout 90s",
-		Doc: "After this time the context of a run is cancelled. Default: never.",
+		Name: "timeout", Value: "DURATION", Target: OnAll, Example: "timeout 90s",
+		Doc: "After this time the context of a run is cancelled; an extern task is told its time limit with each call. Default: never.",
 		apply: func(o *model.Options, value string) (err error) {
 			o.Timeout, err = duration(value, 1)
 			return err
 		},
 	},
 	{
-		Name: "expires", Value: "DURATION", Target: OnBoth, Example: "expires 1h",
+		Name: "expires", Value: "DURATION", Target: OnAll, Example: "expires 1h",
 		Doc: "A message older than this is not run any more. Default: never.",
 		apply: func(o *model.Options, value string) (err error) {
 			o.Expires, err = duration(value, 1)
@@ -146,7 +177,7 @@ var table = []Key{
 		},
 	},
 	{
-		Name: "ignore_result", Target: OnBoth,
+		Name: "ignore_result", Target: OnAll,
 		Doc:   "Success is not stored; failure is. Default: both are.",
 		apply: func(o *model.Options, _ string) error { o.IgnoreResult = true; return nil },
 	},
@@ -161,15 +192,15 @@ var table = []Key{
 		apply: func(o *model.Options, _ string) error { o.DisableErrorEmails = true; return nil },
 	},
 	{
-		Name: "queue", Value: "NAME", Target: OnBoth, Example: "queue mail",
-		Doc: "The queue. Default: tasks.",
+		Name: "queue", Value: "NAME", Target: OnAll, Example: "queue mail",
+		Doc: "The queue. Default: tasks; celery, which is Celery's own default, for extern tasks.",
 		apply: func(o *model.Options, value string) error {
 			o.Queue = value
 			return CheckName(value)
 		},
 	},
 	{
-		Name: "exchange", Value: "NAME", Target: OnBoth, Example: "exchange media",
+		Name: "exchange", Value: "NAME", Target: OnAll, Example: "exchange media",
 		Doc: "The exchange to publish to, which is made if it is missing. Default: straight to the queue.",
 		apply: func(o *model.Options, value string) error {
 			o.Exchange = value
@@ -177,14 +208,14 @@ var table = []Key{
 		},
 	},
 	{
-		Name: "exchange_type", Value: "direct|topic|fanout|headers", Target: OnBoth, Example: "exchange_type topic",
+		Name: "exchange_type", Value: "direct|topic|fanout|headers", Target: OnAll, Example: "exchange_type topic",
 		Doc: "How the exchange routes: direct, to the queues bound by this very key; topic, also by patterns with * and #; fanout, to all of its queues; headers, by the name of the task. Default: direct.",
 		apply: func(o *model.Options, value string) error {
 			return oneOf(&o.ExchangeType, value, "direct", "topic", "fanout", "headers")
 		},
 	},
 	{
-		Name: "routing_key", Value: "KEY", Target: OnBoth, Example: "routing_key video.{country}",
+		Name: "routing_key", Value: "KEY", Target: OnAll, Example: "routing_key video.{country}",
 		Doc: "The routing key at the exchange; without an exchange, the name of the queue. {param} stands for the argument of that name, which must be text, a number or a boolean. Default: the queue's name.",
 		apply: func(o *model.Options, value string) error {
 			o.RoutingKey = value
@@ -193,7 +224,7 @@ var table = []Key{
 		},
 	},
 	{
-		Name: "mandatory", Value: "true|false", Target: OnBoth, Example: "mandatory false",
+		Name: "mandatory", Value: "true|false", Target: OnAll, Example: "mandatory false",
 		Doc: "Whether it is an error for the caller if no queue takes the message. That concerns exchanges: a queue that is missing is made. Default: true.",
 		apply: func(o *model.Options, value string) error {
 			o.NotMandatory = value == "false"
@@ -206,7 +237,7 @@ var table = []Key{
 		apply: func(o *model.Options, _ string) error { o.Immediate = true; return nil },
 	},
 	{
-		Name: "priority", Value: "0…9", Target: OnBoth, Example: "priority 0",
+		Name: "priority", Value: "0…9", Target: OnAll, Example: "priority 0",
 		Doc: "The order within the queue: 0 is the highest. Default: none, in the order of sending.",
 		apply: func(o *model.Options, value string) error {
 			n, err := whole(value, 9)
@@ -226,7 +257,7 @@ var table = []Key{
 		},
 	},
 	{
-		Name: "secret", Value: "PARAM…", Target: OnBoth, Example: "secret password", list: true,
+		Name: "secret", Value: "PARAM…", Target: OnAll, Example: "secret password", list: true,
 		Doc: "Parameters that logs, events and mails show as ***. Default: none.",
 		apply: func(o *model.Options, value string) error {
 			o.Secret = nil
@@ -242,6 +273,7 @@ var table = []Key{
 }
 
 var (
+	parameter = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 	wireName  = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,255}$`)
 	rate      = regexp.MustCompile(`^([0-9]{1,9}(\.[0-9]{1,9})?(/[smh])?|none)$`)
 	reference = regexp.MustCompile(`\{([^{}]*)\}`)

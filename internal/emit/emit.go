@@ -61,11 +61,13 @@ func File(p *model.Package) ([]byte, error) {
 		f.visit(t)
 		f.delay(t)
 		f.with(t)
-		if t.Error {
+		if t.retries() {
 			f.retry(t)
 		}
 	}
-	f.registerFunc()
+	if p.Runs() {
+		f.registerFunc()
+	}
 	return f.source()
 }
 

@@ -29,6 +29,9 @@ func (f *file) registerFunc() {
 		}).
 		BlockFunc(func(g *jen.Group) {
 			for _, t := range f.tasks {
+				if t.Extern != "" {
+					continue
+				}
 				function := jen.Id(t.Func)
 				if t.Struct != "" {
 					function = jen.Id(structs[t.Struct]).Dot(t.Func)

@@ -69,6 +69,8 @@ func (f *file) spec(t *model.Task) jen.Code {
 	if len(o.Secret) > 0 {
 		add("Secret", quoted(o.Secret))
 	}
+	flag("Extern", t.Extern != "")
+	flag("Positional", o.Args == "positional")
 
 	list := jen.Options{Open: "{", Close: "}", Separator: ",", Multi: len(fields) > 1}
 	return jen.Qual(taskPath, "Spec").Custom(list, fields...)

@@ -20,6 +20,9 @@ func (t *task) arguments() []*model.Param {
 	return travel
 }
 
+// retries says whether a run of the task can ask for another: it runs here, and can return the error that asks.
+func (t *task) retries() bool { return t.Error && t.Extern == "" }
+
 // result is the type of the task's result.
 func (t *task) result() jen.Code {
 	if t.Result == nil {
@@ -81,7 +84,7 @@ func (f *file) visit(t *task) {
 	f.Func().Params(jen.Id(recv).Op("*").Id(t.args)).Id("Visit").Params(jen.Id(fields).Qual(codecPath, "Fields")).
 		BlockFunc(func(g *jen.Group) {
 			for _, p := range t.arguments() {
-				field := jen.Id(fields).Dot("Field").Call(jen.Lit(p.Name))
+				field := jen.Id(fields).Dot("Field").Call(jen.Lit(p.Wire))
 				g.Add(visitor{scope}.call(p.Type, field, jen.Op("&").Id(recv).Dot(t.fields[p])))
 			}
 		})

@@ -42,11 +42,14 @@ func (f *file) wanted() []string {
 	want := []string{"_"}
 	for _, t := range f.tasks {
 		want = append(want, t.Stub, t.typ, t.args, t.args+".Visit", t.typ+".Delay", t.typ+".With")
-		if t.Error {
+		if t.retries() {
 			want = append(want, t.typ+".Retry")
 		}
 	}
-	return append(want, f.register)
+	if f.pkg.Runs() {
+		want = append(want, f.register)
+	}
+	return want
 }
 
 // declared are the names that a file declares at package level, methods as

@@ -35,9 +35,15 @@ func newRegistration(p *model.Package) (*registration, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &registration{path: p.Path, name: p.Name, pos: p.Tasks[0].Pos, register: register}
+	r := &registration{path: p.Path, name: p.Name, register: register}
 	first := map[string]token.Position{}
 	for _, t := range p.Tasks {
+		if t.Extern != "" {
+			continue
+		}
+		if len(r.tasks) == 0 {
+			r.pos = t.Pos
+		}
 		r.tasks = append(r.tasks, registeredTask{t.Name, t.Pos})
 		if _, ok := first[t.Struct]; !ok {
 			first[t.Struct] = t.Pos

@@ -132,6 +132,9 @@ func (w *workerCommand) find(ctx context.Context, config Config, diagnostics *di
 		}
 		*diagnostics = append(*diagnostics, found.Diagnostics...)
 		for _, p := range found.Packages {
+			if !p.Runs() {
+				continue
+			}
 			r, err := newRegistration(p)
 			if err != nil {
 				return nil, err

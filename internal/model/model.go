@@ -4,6 +4,7 @@ package model
 
 import (
 	"go/token"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,11 @@ type Package struct {
 	Imports map[string]string
 }
 
+// Runs says whether some of the tasks are for a worker of ours to run.
+func (p *Package) Runs() bool {
+	return slices.ContainsFunc(p.Tasks, func(t *Task) bool { return t.Extern == "" })
+}
+
 // Struct is a type whose methods are tasks.
 type Struct struct {
 	Name string
@@ -43,6 +49,8 @@ type Task struct {
 	Func, Stub string
 	// Struct is the receiver's type name, "" for a function.
 	Struct string
+	// Extern is the interface that declares the task, for one that others run. It has no function to call.
+	Extern string
 	// Doc is the doc comment without directives, as text lines without "//".
 	Doc []string
 	// Context says that the first parameter is a context.Context.
@@ -69,11 +77,10 @@ const (
 
 // Param is one parameter.
 type Param struct {
-	// Name is the name in the source and on the wire, Field that of the
-	// argument struct's field.
-	Name, Field string
-	Injected    Injected
-	Type        *Type
+	// Name is the name in the source, Wire that in messages, Field that of the argument struct's field.
+	Name, Wire, Field string
+	Injected          Injected
+	Type              *Type
 	// Variadic: Type is the slice type, and the function takes ...Type.Elem.
 	Variadic bool
 }
@@ -126,10 +133,11 @@ type Options struct {
 	DefaultRetryDelay                    *time.Duration
 	RetryBackoff, RetryJitter, AutoRetry bool
 	// RateLimit is as the user spelt it, such as "100/m", or Unlimited.
-	RateLimit                   string
-	Timeout, Expires            time.Duration
-	IgnoreResult, TrackStarted  bool
-	DisableErrorEmails          bool
+	RateLimit                  string
+	Timeout, Expires           time.Duration
+	IgnoreResult, TrackStarted bool
+	DisableErrorEmails         bool
+	// RoutingKey has the names that parameters have in messages.
 	Queue, Exchange, RoutingKey string
 	// ExchangeType is direct, topic, fanout or headers.
 	ExchangeType string
@@ -137,7 +145,11 @@ type Options struct {
 	Immediate    bool
 	Priority     *int // 0 highest … 9
 	AckEarly     bool
-	Secret       []string // parameter names
+	Secret       []string // parameter names, as in messages
+	// Args is snake, go or positional, and Params what some parameters are called in messages, by their names in
+	// the source: for extern tasks.
+	Args   string
+	Params map[string]string
 }
 
 // Unlimited is the rate limit of a task that has none even if others have one by default.

@@ -39,6 +39,23 @@ func (s *jsonSerializer) EncodeCall(visit func(Fields), embed []byte) ([]byte, e
 	return w.finish()
 }
 
+// EncodePositional implements [PositionalEncoder].
+func (s *jsonSerializer) EncodePositional(visit func(Fields), embed []byte) ([]byte, error) {
+	w := s.writer(false)
+	defer s.putWriter(w)
+	w.buf = append(w.buf, "[["...)
+	w.count = 0
+	visit(jsonArgs{w})
+	w.buf = append(w.buf, "],{},"...)
+	if embed == nil {
+		w.buf = append(w.buf, "{}"...)
+	} else {
+		w.buf = append(w.buf, embed...)
+	}
+	w.buf = append(w.buf, ']')
+	return w.finish()
+}
+
 func (s *jsonSerializer) EncodeMap(visit func(Fields)) ([]byte, error) {
 	w := s.writer(true)
 	defer s.putWriter(w)

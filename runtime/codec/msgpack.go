@@ -45,6 +45,22 @@ func (s *msgpackSerializer) EncodeCall(visit func(Fields), embed []byte) ([]byte
 	return w.result()
 }
 
+// EncodePositional implements [PositionalEncoder].
+func (s *msgpackSerializer) EncodePositional(visit func(Fields), embed []byte) ([]byte, error) {
+	w := s.writer(false)
+	defer s.putWriter(w)
+	w.buf = append(w.buf, 0x93) // a list of three
+	w.check(w.enc.EncodeArrayLen(countFields(visit)))
+	visit(msgpackArgs{w})
+	w.buf = append(w.buf, 0x80) // no arguments by name
+	if embed == nil {
+		w.buf = append(w.buf, 0x80)
+	} else {
+		w.buf = append(w.buf, embed...)
+	}
+	return w.result()
+}
+
 func (s *msgpackSerializer) EncodeMap(visit func(Fields)) ([]byte, error) {
 	w := s.writer(true)
 	defer s.putWriter(w)

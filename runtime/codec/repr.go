@@ -29,6 +29,23 @@ func Repr(visit func(Fields), secret []string, limit int) string {
 	return cut(string(r.out), limit)
 }
 
+// ReprArgs is [Repr] for arguments that travel by position. It shows them as Python shows a tuple:
+//
+//	('ada', '***', 1)
+func ReprArgs(visit func(Fields), secret []string, limit int) string {
+	r := repr{secret: secret, max: math.MaxInt, positional: true}
+	if limit > 0 {
+		r.max = limit * utf8.UTFMax
+	}
+	r.out = append(r.out, '(')
+	visit(&r)
+	if r.count == 1 {
+		r.out = append(r.out, ',')
+	}
+	r.out = append(r.out, ')')
+	return cut(string(r.out), limit)
+}
+
 // cut shortens s to limit runes.
 func cut(s string, limit int) string {
 	if limit <= 0 || utf8.RuneCountInString(s) <= limit {
@@ -47,14 +64,18 @@ type repr struct {
 	max    int // of bytes in out, beyond which nothing need be added
 	secret []string
 	count  int
+	// positional leaves out the names.
+	positional bool
 }
 
 func (r *repr) Field(name string) Value {
 	if r.count++; r.count > 1 {
 		r.out = append(r.out, ", "...)
 	}
-	r.quote(name)
-	r.out = append(r.out, ": "...)
+	if !r.positional {
+		r.quote(name)
+		r.out = append(r.out, ": "...)
+	}
 	if slices.Contains(r.secret, name) {
 		r.out = append(r.out, "'***'"...)
 		return mute{}

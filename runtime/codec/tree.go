@@ -50,13 +50,31 @@ func (s *treeSerializer) EncodeCall(visit func(Fields), embed []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
+	return s.encodeCall([]any{}, kwargs, embed)
+}
+
+// EncodePositional implements [PositionalEncoder].
+func (s *treeSerializer) EncodePositional(visit func(Fields), embed []byte) ([]byte, error) {
+	w := treeArgs{treeWriter: &treeWriter{fields: map[string]any{}}, names: new([]string)}
+	visit(w)
+	if w.err != nil {
+		return nil, w.err
+	}
+	args := []any{}
+	for _, name := range *w.names {
+		args = append(args, w.fields[name])
+	}
+	return s.encodeCall(args, map[string]any{}, embed)
+}
+
+func (s *treeSerializer) encodeCall(args []any, kwargs any, embed []byte) (_ []byte, err error) {
 	var more any = map[string]any{}
 	if embed != nil {
 		if more, err = s.DecodeTree(embed); err != nil {
 			return nil, err
 		}
 	}
-	return s.encode([]any{[]any{}, kwargs, more})
+	return s.encode([]any{args, kwargs, more})
 }
 
 func (s *treeSerializer) EncodeMap(visit func(Fields)) ([]byte, error) {

@@ -145,6 +145,9 @@ func newCallOptions(spec *Spec, options []Option) (*callOptions, error) {
 	for _, option := range options {
 		option(o)
 	}
+	if spec.Extern && o.timeout == 0 {
+		o.timeout = spec.Timeout
+	}
 	if o.expires.IsZero() && spec.Expires > 0 {
 		o.expires = time.Now().Add(spec.Expires)
 	}

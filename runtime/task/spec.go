@@ -76,6 +76,11 @@ type Spec struct {
 	AckEarly bool
 	// Secret names the arguments that are shown as *** everywhere.
 	Secret []string
+	// Extern says that workers of others run the task, such as Celery's. They don't know this Spec, so Timeout
+	// travels with each call.
+	Extern bool
+	// Positional sends the arguments by position instead of by name.
+	Positional bool
 }
 
 func (s *Spec) serializer() string { return or(s.Serializer, DefaultSerializer) }

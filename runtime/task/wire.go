@@ -38,7 +38,7 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 	if !ok {
 		return nil, fmt.Errorf("serializer %q is not registered (registered: %s)", name, strings.Join(codec.Names(), ", "))
 	}
-	body, err := serializer.EncodeCall(visit, nil)
+	body, err := encodeCall(serializer, o.spec, visit)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments as %s: %w", name, err)
 	}
@@ -76,8 +76,7 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		headers["timelimit"] = []any{o.timeout.Seconds(), nil}
 	}
 	if c.config.ShowArguments {
-		headers["argsrepr"] = "()"
-		headers["kwargsrepr"] = codec.Repr(visit, o.spec.Secret, maxRepr)
+		headers["argsrepr"], headers["kwargsrepr"] = shownArguments(o.spec, visit)
 	}
 	if err := o.route(m, visit, time.Now()); err != nil {
 		return nil, err
@@ -95,6 +94,26 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		return nil, fmt.Errorf("the message has %d bytes, more than the limit of %d: pass a reference instead, or raise ClientConfig.MaxBody and WorkerConfig.MaxBody", len(m.Body), c.config.MaxBody)
 	}
 	return m, nil
+}
+
+// encodeCall writes the body of a call: arguments by name, unless the task's function takes them by position.
+func encodeCall(serializer codec.Serializer, spec *Spec, visit func(codec.Fields)) ([]byte, error) {
+	if !spec.Positional {
+		return serializer.EncodeCall(visit, nil)
+	}
+	positional, ok := serializer.(codec.PositionalEncoder)
+	if !ok {
+		return nil, errors.New("the task takes its arguments by position, which this serializer can't write: use another one, or let it have the method EncodePositional")
+	}
+	return positional.EncodePositional(visit, nil)
+}
+
+// shownArguments are the headers argsrepr and kwargsrepr.
+func shownArguments(spec *Spec, visit func(codec.Fields)) (args, kwargs string) {
+	if spec.Positional {
+		return codec.ReprArgs(visit, spec.Secret, maxRepr), "{}"
+	}
+	return "()", codec.Repr(visit, spec.Secret, maxRepr)
 }
 
 // addHeaders adds those that a caller has chosen.
