@@ -1193,6 +1193,1095 @@ func (t ValueMaybeTask) Retry(ctx context.Context, cause error, x *int64, seen s
 	return t.Again(ctx, cause, &ValueMaybeArgs{X: x, Seen: seen})
 }
 
+// PyAdd is the task "pytasks.add".
+var PyAdd = PyAddTask{task.Define[PyAddArgs](task.Spec{
+	Name:       "pytasks.add",
+	Signature:  "(x int64, y int64) int64",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Int[int64])}
+
+// PyAddTask sends [PyAdd].
+type PyAddTask struct {
+	task.Task[PyAddArgs, int64]
+}
+
+// PyAddArgs are the arguments of [PyAdd].
+type PyAddArgs struct {
+	X int64
+	Y int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyAddArgs) Visit(f codec.Fields) {
+	codec.Int(f.Field("x"), &a.X)
+	codec.Int(f.Field("y"), &a.Y)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyAddTask) Delay(ctx context.Context, x, y int64) (*task.Call[int64], error) {
+	return t.Send(ctx, &PyAddArgs{X: x, Y: y})
+}
+
+// With returns the task with other options for the next call.
+func (t PyAddTask) With(options ...task.Option) PyAddTask {
+	return PyAddTask{t.Task.With(options...)}
+}
+
+// PyGreet is the task "pytasks.greet".
+var PyGreet = PyGreetTask{task.Define[PyGreetArgs](task.Spec{
+	Name:       "pytasks.greet",
+	Signature:  "(name string, times int, greeting string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyGreetTask sends [PyGreet].
+type PyGreetTask struct {
+	task.Task[PyGreetArgs, string]
+}
+
+// PyGreetArgs are the arguments of [PyGreet].
+type PyGreetArgs struct {
+	Name     string
+	Times    int
+	Greeting string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyGreetArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("name"), &a.Name)
+	codec.Int(f.Field("times"), &a.Times)
+	codec.String(f.Field("greeting"), &a.Greeting)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyGreetTask) Delay(ctx context.Context, name string, times int, greeting string) (*task.Call[string], error) {
+	return t.Send(ctx, &PyGreetArgs{Name: name, Times: times, Greeting: greeting})
+}
+
+// With returns the task with other options for the next call.
+func (t PyGreetTask) With(options ...task.Option) PyGreetTask {
+	return PyGreetTask{t.Task.With(options...)}
+}
+
+// PyNothing is the task "pytasks.nothing".
+var PyNothing = PyNothingTask{task.Define[PyNothingArgs](task.Spec{
+	Name:       "pytasks.nothing",
+	Signature:  "()",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Nothing)}
+
+// PyNothingTask sends [PyNothing].
+type PyNothingTask struct {
+	task.Task[PyNothingArgs, task.None]
+}
+
+// PyNothingArgs are the arguments of [PyNothing].
+type PyNothingArgs struct{}
+
+// Visit visits the arguments in the order of the parameters.
+func (*PyNothingArgs) Visit(codec.Fields) {}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyNothingTask) Delay(ctx context.Context) (*task.Call[task.None], error) {
+	return t.Send(ctx, &PyNothingArgs{})
+}
+
+// With returns the task with other options for the next call.
+func (t PyNothingTask) With(options ...task.Option) PyNothingTask {
+	return PyNothingTask{t.Task.With(options...)}
+}
+
+// PyFail is the task "pytasks.fail".
+var PyFail = PyFailTask{task.Define[PyFailArgs](task.Spec{
+	Name:       "pytasks.fail",
+	Signature:  "(how string)",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Nothing)}
+
+// PyFailTask sends [PyFail].
+type PyFailTask struct {
+	task.Task[PyFailArgs, task.None]
+}
+
+// PyFailArgs are the arguments of [PyFail].
+type PyFailArgs struct {
+	How string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyFailArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("how"), &a.How)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyFailTask) Delay(ctx context.Context, how string) (*task.Call[task.None], error) {
+	return t.Send(ctx, &PyFailArgs{How: how})
+}
+
+// With returns the task with other options for the next call.
+func (t PyFailTask) With(options ...task.Option) PyFailTask {
+	return PyFailTask{t.Task.With(options...)}
+}
+
+// PyFlaky is the task "pytasks.flaky".
+var PyFlaky = PyFlakyTask{task.Define[PyFlakyArgs](task.Spec{
+	Name:       "pytasks.flaky",
+	Signature:  "(failures int) int",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Int[int])}
+
+// PyFlakyTask sends [PyFlaky].
+type PyFlakyTask struct {
+	task.Task[PyFlakyArgs, int]
+}
+
+// PyFlakyArgs are the arguments of [PyFlaky].
+type PyFlakyArgs struct {
+	Failures int
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyFlakyArgs) Visit(f codec.Fields) {
+	codec.Int(f.Field("failures"), &a.Failures)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyFlakyTask) Delay(ctx context.Context, failures int) (*task.Call[int], error) {
+	return t.Send(ctx, &PyFlakyArgs{Failures: failures})
+}
+
+// With returns the task with other options for the next call.
+func (t PyFlakyTask) With(options ...task.Option) PyFlakyTask {
+	return PyFlakyTask{t.Task.With(options...)}
+}
+
+// PyAbout is the task "pytasks.about".
+var PyAbout = PyAboutTask{task.Define[PyAboutArgs](task.Spec{
+	Name:       "pytasks.about",
+	Signature:  "() PyMessage",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Any[PyMessage])}
+
+// PyAboutTask sends [PyAbout].
+type PyAboutTask struct {
+	task.Task[PyAboutArgs, PyMessage]
+}
+
+// PyAboutArgs are the arguments of [PyAbout].
+type PyAboutArgs struct{}
+
+// Visit visits the arguments in the order of the parameters.
+func (*PyAboutArgs) Visit(codec.Fields) {}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyAboutTask) Delay(ctx context.Context) (*task.Call[PyMessage], error) {
+	return t.Send(ctx, &PyAboutArgs{})
+}
+
+// With returns the task with other options for the next call.
+func (t PyAboutTask) With(options ...task.Option) PyAboutTask {
+	return PyAboutTask{t.Task.With(options...)}
+}
+
+// PyMissing is the task "pytasks.no_such".
+var PyMissing = PyMissingTask{task.Define[PyMissingArgs](task.Spec{
+	Name:       "pytasks.no_such",
+	Signature:  "()",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Nothing)}
+
+// PyMissingTask sends [PyMissing].
+type PyMissingTask struct {
+	task.Task[PyMissingArgs, task.None]
+}
+
+// PyMissingArgs are the arguments of [PyMissing].
+type PyMissingArgs struct{}
+
+// Visit visits the arguments in the order of the parameters.
+func (*PyMissingArgs) Visit(codec.Fields) {}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyMissingTask) Delay(ctx context.Context) (*task.Call[task.None], error) {
+	return t.Send(ctx, &PyMissingArgs{})
+}
+
+// With returns the task with other options for the next call.
+func (t PyMissingTask) With(options ...task.Option) PyMissingTask {
+	return PyMissingTask{t.Task.With(options...)}
+}
+
+// PyAddByPosition is the task "pytasks.add_by_position".
+var PyAddByPosition = PyAddByPositionTask{task.Define[PyAddByPositionArgs](task.Spec{
+	Name:       "pytasks.add_by_position",
+	Signature:  "(x int64, y int64) int64",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+	Positional: true,
+}, codec.Int[int64])}
+
+// PyAddByPositionTask sends [PyAddByPosition].
+type PyAddByPositionTask struct {
+	task.Task[PyAddByPositionArgs, int64]
+}
+
+// PyAddByPositionArgs are the arguments of [PyAddByPosition].
+type PyAddByPositionArgs struct {
+	X int64
+	Y int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyAddByPositionArgs) Visit(f codec.Fields) {
+	codec.Int(f.Field("x"), &a.X)
+	codec.Int(f.Field("y"), &a.Y)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyAddByPositionTask) Delay(ctx context.Context, x, y int64) (*task.Call[int64], error) {
+	return t.Send(ctx, &PyAddByPositionArgs{X: x, Y: y})
+}
+
+// With returns the task with other options for the next call.
+func (t PyAddByPositionTask) With(options ...task.Option) PyAddByPositionTask {
+	return PyAddByPositionTask{t.Task.With(options...)}
+}
+
+// PyShowBool is the task "pytasks.show_bool".
+var PyShowBool = PyShowBoolTask{task.Define[PyShowBoolArgs](task.Spec{
+	Name:       "pytasks.show_bool",
+	Signature:  "(x bool) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowBoolTask sends [PyShowBool].
+type PyShowBoolTask struct {
+	task.Task[PyShowBoolArgs, string]
+}
+
+// PyShowBoolArgs are the arguments of [PyShowBool].
+type PyShowBoolArgs struct {
+	X bool
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowBoolArgs) Visit(f codec.Fields) {
+	codec.Bool(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowBoolTask) Delay(ctx context.Context, x bool) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowBoolArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowBoolTask) With(options ...task.Option) PyShowBoolTask {
+	return PyShowBoolTask{t.Task.With(options...)}
+}
+
+// PyShowInt64 is the task "pytasks.show_int64".
+var PyShowInt64 = PyShowInt64Task{task.Define[PyShowInt64Args](task.Spec{
+	Name:       "pytasks.show_int64",
+	Signature:  "(x int64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowInt64Task sends [PyShowInt64].
+type PyShowInt64Task struct {
+	task.Task[PyShowInt64Args, string]
+}
+
+// PyShowInt64Args are the arguments of [PyShowInt64].
+type PyShowInt64Args struct {
+	X int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowInt64Args) Visit(f codec.Fields) {
+	codec.Int(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowInt64Task) Delay(ctx context.Context, x int64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowInt64Args{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowInt64Task) With(options ...task.Option) PyShowInt64Task {
+	return PyShowInt64Task{t.Task.With(options...)}
+}
+
+// PyShowUint64 is the task "pytasks.show_uint64".
+var PyShowUint64 = PyShowUint64Task{task.Define[PyShowUint64Args](task.Spec{
+	Name:       "pytasks.show_uint64",
+	Signature:  "(x uint64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowUint64Task sends [PyShowUint64].
+type PyShowUint64Task struct {
+	task.Task[PyShowUint64Args, string]
+}
+
+// PyShowUint64Args are the arguments of [PyShowUint64].
+type PyShowUint64Args struct {
+	X uint64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowUint64Args) Visit(f codec.Fields) {
+	codec.Uint(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowUint64Task) Delay(ctx context.Context, x uint64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowUint64Args{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowUint64Task) With(options ...task.Option) PyShowUint64Task {
+	return PyShowUint64Task{t.Task.With(options...)}
+}
+
+// PyShowBig is the task "pytasks.show_big".
+var PyShowBig = PyShowBigTask{task.Define[PyShowBigArgs](task.Spec{
+	Name:       "pytasks.show_big",
+	Signature:  "(x *big.Int) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowBigTask sends [PyShowBig].
+type PyShowBigTask struct {
+	task.Task[PyShowBigArgs, string]
+}
+
+// PyShowBigArgs are the arguments of [PyShowBig].
+type PyShowBigArgs struct {
+	X *big.Int
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowBigArgs) Visit(f codec.Fields) {
+	codec.Pointer(f.Field("x"), &a.X, codec.Any)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowBigTask) Delay(ctx context.Context, x *big.Int) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowBigArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowBigTask) With(options ...task.Option) PyShowBigTask {
+	return PyShowBigTask{t.Task.With(options...)}
+}
+
+// PyShowFloat is the task "pytasks.show_float".
+var PyShowFloat = PyShowFloatTask{task.Define[PyShowFloatArgs](task.Spec{
+	Name:       "pytasks.show_float",
+	Signature:  "(x float64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowFloatTask sends [PyShowFloat].
+type PyShowFloatTask struct {
+	task.Task[PyShowFloatArgs, string]
+}
+
+// PyShowFloatArgs are the arguments of [PyShowFloat].
+type PyShowFloatArgs struct {
+	X float64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowFloatArgs) Visit(f codec.Fields) {
+	codec.Float(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowFloatTask) Delay(ctx context.Context, x float64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowFloatArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowFloatTask) With(options ...task.Option) PyShowFloatTask {
+	return PyShowFloatTask{t.Task.With(options...)}
+}
+
+// PyShowString is the task "pytasks.show_string".
+var PyShowString = PyShowStringTask{task.Define[PyShowStringArgs](task.Spec{
+	Name:       "pytasks.show_string",
+	Signature:  "(x string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowStringTask sends [PyShowString].
+type PyShowStringTask struct {
+	task.Task[PyShowStringArgs, string]
+}
+
+// PyShowStringArgs are the arguments of [PyShowString].
+type PyShowStringArgs struct {
+	X string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowStringArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowStringTask) Delay(ctx context.Context, x string) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowStringArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowStringTask) With(options ...task.Option) PyShowStringTask {
+	return PyShowStringTask{t.Task.With(options...)}
+}
+
+// PyShowBytes is the task "pytasks.show_bytes".
+var PyShowBytes = PyShowBytesTask{task.Define[PyShowBytesArgs](task.Spec{
+	Name:       "pytasks.show_bytes",
+	Signature:  "(x []byte) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowBytesTask sends [PyShowBytes].
+type PyShowBytesTask struct {
+	task.Task[PyShowBytesArgs, string]
+}
+
+// PyShowBytesArgs are the arguments of [PyShowBytes].
+type PyShowBytesArgs struct {
+	X []byte
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowBytesArgs) Visit(f codec.Fields) {
+	codec.Bytes(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowBytesTask) Delay(ctx context.Context, x []byte) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowBytesArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowBytesTask) With(options ...task.Option) PyShowBytesTask {
+	return PyShowBytesTask{t.Task.With(options...)}
+}
+
+// PyShowTime is the task "pytasks.show_time".
+var PyShowTime = PyShowTimeTask{task.Define[PyShowTimeArgs](task.Spec{
+	Name:       "pytasks.show_time",
+	Signature:  "(x time.Time) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowTimeTask sends [PyShowTime].
+type PyShowTimeTask struct {
+	task.Task[PyShowTimeArgs, string]
+}
+
+// PyShowTimeArgs are the arguments of [PyShowTime].
+type PyShowTimeArgs struct {
+	X time.Time
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowTimeArgs) Visit(f codec.Fields) {
+	codec.Time(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowTimeTask) Delay(ctx context.Context, x time.Time) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowTimeArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowTimeTask) With(options ...task.Option) PyShowTimeTask {
+	return PyShowTimeTask{t.Task.With(options...)}
+}
+
+// PyShowDuration is the task "pytasks.show_duration".
+var PyShowDuration = PyShowDurationTask{task.Define[PyShowDurationArgs](task.Spec{
+	Name:       "pytasks.show_duration",
+	Signature:  "(x time.Duration) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowDurationTask sends [PyShowDuration].
+type PyShowDurationTask struct {
+	task.Task[PyShowDurationArgs, string]
+}
+
+// PyShowDurationArgs are the arguments of [PyShowDuration].
+type PyShowDurationArgs struct {
+	X time.Duration
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowDurationArgs) Visit(f codec.Fields) {
+	codec.Duration(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowDurationTask) Delay(ctx context.Context, x time.Duration) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowDurationArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowDurationTask) With(options ...task.Option) PyShowDurationTask {
+	return PyShowDurationTask{t.Task.With(options...)}
+}
+
+// PyShowUUID is the task "pytasks.show_uuid".
+var PyShowUUID = PyShowUUIDTask{task.Define[PyShowUUIDArgs](task.Spec{
+	Name:       "pytasks.show_uuid",
+	Signature:  "(x uuid.UUID) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowUUIDTask sends [PyShowUUID].
+type PyShowUUIDTask struct {
+	task.Task[PyShowUUIDArgs, string]
+}
+
+// PyShowUUIDArgs are the arguments of [PyShowUUID].
+type PyShowUUIDArgs struct {
+	X uuid.UUID
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowUUIDArgs) Visit(f codec.Fields) {
+	codec.Any(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowUUIDTask) Delay(ctx context.Context, x uuid.UUID) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowUUIDArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowUUIDTask) With(options ...task.Option) PyShowUUIDTask {
+	return PyShowUUIDTask{t.Task.With(options...)}
+}
+
+// PyShowRaw is the task "pytasks.show_raw".
+var PyShowRaw = PyShowRawTask{task.Define[PyShowRawArgs](task.Spec{
+	Name:       "pytasks.show_raw",
+	Signature:  "(x json.RawMessage) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowRawTask sends [PyShowRaw].
+type PyShowRawTask struct {
+	task.Task[PyShowRawArgs, string]
+}
+
+// PyShowRawArgs are the arguments of [PyShowRaw].
+type PyShowRawArgs struct {
+	X json.RawMessage
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowRawArgs) Visit(f codec.Fields) {
+	codec.JSON(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowRawTask) Delay(ctx context.Context, x json.RawMessage) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowRawArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowRawTask) With(options ...task.Option) PyShowRawTask {
+	return PyShowRawTask{t.Task.With(options...)}
+}
+
+// PyShowInts is the task "pytasks.show_ints".
+var PyShowInts = PyShowIntsTask{task.Define[PyShowIntsArgs](task.Spec{
+	Name:       "pytasks.show_ints",
+	Signature:  "(x []int64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowIntsTask sends [PyShowInts].
+type PyShowIntsTask struct {
+	task.Task[PyShowIntsArgs, string]
+}
+
+// PyShowIntsArgs are the arguments of [PyShowInts].
+type PyShowIntsArgs struct {
+	X []int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowIntsArgs) Visit(f codec.Fields) {
+	codec.Slice(f.Field("x"), &a.X, codec.Int)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowIntsTask) Delay(ctx context.Context, x []int64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowIntsArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowIntsTask) With(options ...task.Option) PyShowIntsTask {
+	return PyShowIntsTask{t.Task.With(options...)}
+}
+
+// PyShowPair is the task "pytasks.show_pair".
+var PyShowPair = PyShowPairTask{task.Define[PyShowPairArgs](task.Spec{
+	Name:       "pytasks.show_pair",
+	Signature:  "(x [2]int64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowPairTask sends [PyShowPair].
+type PyShowPairTask struct {
+	task.Task[PyShowPairArgs, string]
+}
+
+// PyShowPairArgs are the arguments of [PyShowPair].
+type PyShowPairArgs struct {
+	X [2]int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowPairArgs) Visit(f codec.Fields) {
+	codec.Any(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowPairTask) Delay(ctx context.Context, x [2]int64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowPairArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowPairTask) With(options ...task.Option) PyShowPairTask {
+	return PyShowPairTask{t.Task.With(options...)}
+}
+
+// PyShowMap is the task "pytasks.show_map".
+var PyShowMap = PyShowMapTask{task.Define[PyShowMapArgs](task.Spec{
+	Name:       "pytasks.show_map",
+	Signature:  "(x map[string]int64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowMapTask sends [PyShowMap].
+type PyShowMapTask struct {
+	task.Task[PyShowMapArgs, string]
+}
+
+// PyShowMapArgs are the arguments of [PyShowMap].
+type PyShowMapArgs struct {
+	X map[string]int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowMapArgs) Visit(f codec.Fields) {
+	codec.Map(f.Field("x"), &a.X, codec.String, codec.Int)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowMapTask) Delay(ctx context.Context, x map[string]int64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowMapArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowMapTask) With(options ...task.Option) PyShowMapTask {
+	return PyShowMapTask{t.Task.With(options...)}
+}
+
+// PyShowNumbered is the task "pytasks.show_numbered".
+var PyShowNumbered = PyShowNumberedTask{task.Define[PyShowNumberedArgs](task.Spec{
+	Name:       "pytasks.show_numbered",
+	Signature:  "(x map[int64]string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowNumberedTask sends [PyShowNumbered].
+type PyShowNumberedTask struct {
+	task.Task[PyShowNumberedArgs, string]
+}
+
+// PyShowNumberedArgs are the arguments of [PyShowNumbered].
+type PyShowNumberedArgs struct {
+	X map[int64]string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowNumberedArgs) Visit(f codec.Fields) {
+	codec.Map(f.Field("x"), &a.X, codec.Int, codec.String)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowNumberedTask) Delay(ctx context.Context, x map[int64]string) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowNumberedArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowNumberedTask) With(options ...task.Option) PyShowNumberedTask {
+	return PyShowNumberedTask{t.Task.With(options...)}
+}
+
+// PyShowMaybe is the task "pytasks.show_maybe".
+var PyShowMaybe = PyShowMaybeTask{task.Define[PyShowMaybeArgs](task.Spec{
+	Name:       "pytasks.show_maybe",
+	Signature:  "(x *int64) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowMaybeTask sends [PyShowMaybe].
+type PyShowMaybeTask struct {
+	task.Task[PyShowMaybeArgs, string]
+}
+
+// PyShowMaybeArgs are the arguments of [PyShowMaybe].
+type PyShowMaybeArgs struct {
+	X *int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowMaybeArgs) Visit(f codec.Fields) {
+	codec.Pointer(f.Field("x"), &a.X, codec.Int)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowMaybeTask) Delay(ctx context.Context, x *int64) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowMaybeArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowMaybeTask) With(options ...task.Option) PyShowMaybeTask {
+	return PyShowMaybeTask{t.Task.With(options...)}
+}
+
+// PyShowStruct is the task "pytasks.show_struct".
+var PyShowStruct = PyShowStructTask{task.Define[PyShowStructArgs](task.Spec{
+	Name:       "pytasks.show_struct",
+	Signature:  "(x Point) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyShowStructTask sends [PyShowStruct].
+type PyShowStructTask struct {
+	task.Task[PyShowStructArgs, string]
+}
+
+// PyShowStructArgs are the arguments of [PyShowStruct].
+type PyShowStructArgs struct {
+	X Point
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyShowStructArgs) Visit(f codec.Fields) {
+	codec.Any(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyShowStructTask) Delay(ctx context.Context, x Point) (*task.Call[string], error) {
+	return t.Send(ctx, &PyShowStructArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyShowStructTask) With(options ...task.Option) PyShowStructTask {
+	return PyShowStructTask{t.Task.With(options...)}
+}
+
+// PyEchoInt64 is the task "pytasks.echo_int64".
+var PyEchoInt64 = PyEchoInt64Task{task.Define[PyEchoInt64Args](task.Spec{
+	Name:       "pytasks.echo_int64",
+	Signature:  "(x int64) int64",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Int[int64])}
+
+// PyEchoInt64Task sends [PyEchoInt64].
+type PyEchoInt64Task struct {
+	task.Task[PyEchoInt64Args, int64]
+}
+
+// PyEchoInt64Args are the arguments of [PyEchoInt64].
+type PyEchoInt64Args struct {
+	X int64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoInt64Args) Visit(f codec.Fields) {
+	codec.Int(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoInt64Task) Delay(ctx context.Context, x int64) (*task.Call[int64], error) {
+	return t.Send(ctx, &PyEchoInt64Args{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoInt64Task) With(options ...task.Option) PyEchoInt64Task {
+	return PyEchoInt64Task{t.Task.With(options...)}
+}
+
+// PyEchoBig is the task "pytasks.echo_big".
+var PyEchoBig = PyEchoBigTask{task.Define[PyEchoBigArgs](task.Spec{
+	Name:       "pytasks.echo_big",
+	Signature:  "(x *big.Int) *big.Int",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, func(v codec.Value, p **big.Int) {
+	codec.Pointer(v, p, codec.Any)
+})}
+
+// PyEchoBigTask sends [PyEchoBig].
+type PyEchoBigTask struct {
+	task.Task[PyEchoBigArgs, *big.Int]
+}
+
+// PyEchoBigArgs are the arguments of [PyEchoBig].
+type PyEchoBigArgs struct {
+	X *big.Int
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoBigArgs) Visit(f codec.Fields) {
+	codec.Pointer(f.Field("x"), &a.X, codec.Any)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoBigTask) Delay(ctx context.Context, x *big.Int) (*task.Call[*big.Int], error) {
+	return t.Send(ctx, &PyEchoBigArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoBigTask) With(options ...task.Option) PyEchoBigTask {
+	return PyEchoBigTask{t.Task.With(options...)}
+}
+
+// PyEchoFloat is the task "pytasks.echo_float".
+var PyEchoFloat = PyEchoFloatTask{task.Define[PyEchoFloatArgs](task.Spec{
+	Name:       "pytasks.echo_float",
+	Signature:  "(x float64) float64",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Float[float64])}
+
+// PyEchoFloatTask sends [PyEchoFloat].
+type PyEchoFloatTask struct {
+	task.Task[PyEchoFloatArgs, float64]
+}
+
+// PyEchoFloatArgs are the arguments of [PyEchoFloat].
+type PyEchoFloatArgs struct {
+	X float64
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoFloatArgs) Visit(f codec.Fields) {
+	codec.Float(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoFloatTask) Delay(ctx context.Context, x float64) (*task.Call[float64], error) {
+	return t.Send(ctx, &PyEchoFloatArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoFloatTask) With(options ...task.Option) PyEchoFloatTask {
+	return PyEchoFloatTask{t.Task.With(options...)}
+}
+
+// PyEchoString is the task "pytasks.echo_string".
+var PyEchoString = PyEchoStringTask{task.Define[PyEchoStringArgs](task.Spec{
+	Name:       "pytasks.echo_string",
+	Signature:  "(x string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyEchoStringTask sends [PyEchoString].
+type PyEchoStringTask struct {
+	task.Task[PyEchoStringArgs, string]
+}
+
+// PyEchoStringArgs are the arguments of [PyEchoString].
+type PyEchoStringArgs struct {
+	X string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoStringArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoStringTask) Delay(ctx context.Context, x string) (*task.Call[string], error) {
+	return t.Send(ctx, &PyEchoStringArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoStringTask) With(options ...task.Option) PyEchoStringTask {
+	return PyEchoStringTask{t.Task.With(options...)}
+}
+
+// PyEchoTime is the task "pytasks.echo_time".
+var PyEchoTime = PyEchoTimeTask{task.Define[PyEchoTimeArgs](task.Spec{
+	Name:       "pytasks.echo_time",
+	Signature:  "(x time.Time) time.Time",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Time)}
+
+// PyEchoTimeTask sends [PyEchoTime].
+type PyEchoTimeTask struct {
+	task.Task[PyEchoTimeArgs, time.Time]
+}
+
+// PyEchoTimeArgs are the arguments of [PyEchoTime].
+type PyEchoTimeArgs struct {
+	X time.Time
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoTimeArgs) Visit(f codec.Fields) {
+	codec.Time(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoTimeTask) Delay(ctx context.Context, x time.Time) (*task.Call[time.Time], error) {
+	return t.Send(ctx, &PyEchoTimeArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoTimeTask) With(options ...task.Option) PyEchoTimeTask {
+	return PyEchoTimeTask{t.Task.With(options...)}
+}
+
+// PyEchoStruct is the task "pytasks.echo_struct".
+var PyEchoStruct = PyEchoStructTask{task.Define[PyEchoStructArgs](task.Spec{
+	Name:       "pytasks.echo_struct",
+	Signature:  "(x Point) Point",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.Any[Point])}
+
+// PyEchoStructTask sends [PyEchoStruct].
+type PyEchoStructTask struct {
+	task.Task[PyEchoStructArgs, Point]
+}
+
+// PyEchoStructArgs are the arguments of [PyEchoStruct].
+type PyEchoStructArgs struct {
+	X Point
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoStructArgs) Visit(f codec.Fields) {
+	codec.Any(f.Field("x"), &a.X)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoStructTask) Delay(ctx context.Context, x Point) (*task.Call[Point], error) {
+	return t.Send(ctx, &PyEchoStructArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoStructTask) With(options ...task.Option) PyEchoStructTask {
+	return PyEchoStructTask{t.Task.With(options...)}
+}
+
+// PyEchoNumbered is the task "pytasks.echo_numbered".
+var PyEchoNumbered = PyEchoNumberedTask{task.Define[PyEchoNumberedArgs](task.Spec{
+	Name:       "pytasks.echo_numbered",
+	Signature:  "(x map[int64]string) map[int64]string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, func(v codec.Value, p *map[int64]string) {
+	codec.Map(v, p, codec.Int, codec.String)
+})}
+
+// PyEchoNumberedTask sends [PyEchoNumbered].
+type PyEchoNumberedTask struct {
+	task.Task[PyEchoNumberedArgs, map[int64]string]
+}
+
+// PyEchoNumberedArgs are the arguments of [PyEchoNumbered].
+type PyEchoNumberedArgs struct {
+	X map[int64]string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyEchoNumberedArgs) Visit(f codec.Fields) {
+	codec.Map(f.Field("x"), &a.X, codec.Int, codec.String)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyEchoNumberedTask) Delay(ctx context.Context, x map[int64]string) (*task.Call[map[int64]string], error) {
+	return t.Send(ctx, &PyEchoNumberedArgs{X: x})
+}
+
+// With returns the task with other options for the next call.
+func (t PyEchoNumberedTask) With(options ...task.Option) PyEchoNumberedTask {
+	return PyEchoNumberedTask{t.Task.With(options...)}
+}
+
 // RegisterTasks makes the tasks of this package known to a worker's registry.
 func RegisterTasks(r *task.Registry) {
 	Add.Handle(r, func(_ context.Context, a *AddArgs) (int, error) {

@@ -30,7 +30,7 @@ func saw(value any, seen string) error {
 // Show prints a value as docs/celery.md does.
 func Show(value any) string {
 	switch x := value.(type) {
-	case string, []string, map[string]int64, map[int64]string:
+	case string, []string:
 		return fmt.Sprintf("%q", x)
 	case []byte:
 		if x == nil {
