@@ -86,6 +86,10 @@ func TestBigIntegers(t *testing.T) {
 		if got, err := decoded(t, s, `null`, visit); err != nil || got != nil {
 			t.Errorf("null: got %v, %v", got, err)
 		}
+		// Text is how msgpack carries it; Python sends it back like that.
+		if got, err := decoded(t, s, `"-1180591620717411303424"`, visit); err != nil || got.String() != "-1180591620717411303424" {
+			t.Errorf("text: got %v, %v", got, err)
+		}
 		for _, text := range []string{`1.5`, `true`, `"one"`, `[1]`} {
 			if got, err := decoded(t, s, text, visit); err == nil {
 				t.Errorf("%s: got %v", text, got)

@@ -22,8 +22,9 @@ type shape struct {
 	// recursive says that its values can nest without end, or point to
 	// themselves: there is a cycle in the type, or an interface.
 	recursive bool
-	// lossy says that encoding/json would not tell of all that gets lost: the digits of a large number in
-	// an interface, the elements behind an array's end.
+	// lossy says that encoding/json would not tell of all that gets lost, the digits of a large number in
+	// an interface, the elements behind an array's end, or doesn't read a number that is text since no other
+	// form had the digits.
 	lossy bool
 	// quotes says that a number in it is text, by its tag: something that encoding/json alone does.
 	quotes bool
@@ -41,7 +42,8 @@ func shapeOf(p any) *shape {
 	}
 	s := &shape{name: t.String(), nullable: nullable(t)}
 	s.explore(t, map[reflect.Type]bool{})
-	s.lossy = s.lossy && !s.quotes && formOf(t) == formPlain
+	form := formOf(t)
+	s.lossy = s.lossy && !s.quotes && (form == formPlain || form == formBig)
 	shapes.Store(t, s)
 	return s
 }
@@ -82,6 +84,7 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 		s.explore(t.Key(), seen)
 		s.explore(t.Elem(), seen)
 	case reflect.Struct:
+		s.lossy = s.lossy || t == intType
 		for f := range t.Fields() {
 			if f.IsExported() || f.Anonymous {
 				s.explore(f.Type, seen)

@@ -149,6 +149,8 @@ func TestGoCallsPython(t *testing.T) {
 	} {
 		check(t, "Go → Python: "+c.area, c.name, c.run)
 	}
+	testGoValues(ctx, t, w.pyQueue)
+	testEcho(ctx, t, w.pyQueue)
 }
 
 // sent is a call that was sent, or why it wasn't.
