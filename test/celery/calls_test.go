@@ -25,7 +25,7 @@ func (w *world) runCases(t *testing.T, module string) {
 			t.Fatalf("%s: %v", line, err)
 		}
 		n++
-		check(t, "Python → Go: "+c.Area, c.Case, func(t *testing.T) {
+		check(t, c.Area, c.Case, func(t *testing.T) {
 			if c.Problem != "" {
 				t.Error(c.Problem)
 			}

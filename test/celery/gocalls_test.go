@@ -3,6 +3,7 @@ package celery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +13,10 @@ import (
 	"github.com/taskgen/taskgen/test/celery/gotasks"
 )
 
-// client opens a Go client, and returns a context with it.
-func (w *world) client(t *testing.T) context.Context {
+// client opens a Go client, and returns a context with it that ends after some time.
+func (w *world) client(t *testing.T, timeout time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
 	transport, err := rabbitmq.Open(ctx, w.url)
 	if err != nil {
@@ -31,7 +32,7 @@ func TestGoCallsPython(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.startPython(t)
-	ctx := w.client(t)
+	ctx := w.client(t, patience)
 	py := task.Queue(w.pyQueue)
 	for _, c := range []struct {
 		area, name string
@@ -161,14 +162,29 @@ type outcome[R any] struct {
 	err  error
 }
 
-// value is the result of a call that must succeed.
-func (o outcome[R]) value(ctx context.Context, t *testing.T) (value R) {
-	t.Helper()
-	if o.err == nil {
-		value, o.err = o.call.Get(ctx)
-	}
+// get waits for the result.
+func (o outcome[R]) get(ctx context.Context) (value R, err error) {
 	if o.err != nil {
-		t.Fatal(o.err)
+		return value, o.err
+	}
+	return o.call.Get(ctx)
+}
+
+// gives says what is wrong with the result, if anything is.
+func (o outcome[R]) gives(ctx context.Context, want string) error {
+	got, err := o.get(ctx)
+	if err == nil && fmt.Sprint(got) != want {
+		err = fmt.Errorf("got %v, want %s", got, want)
+	}
+	return err
+}
+
+// value is the result of a call that must succeed.
+func (o outcome[R]) value(ctx context.Context, t *testing.T) R {
+	t.Helper()
+	value, err := o.get(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return value
 }
@@ -176,10 +192,7 @@ func (o outcome[R]) value(ctx context.Context, t *testing.T) (value R) {
 // failure is that of a call that must fail.
 func (o outcome[R]) failure(ctx context.Context, t *testing.T) *task.TaskError {
 	t.Helper()
-	if o.err != nil {
-		t.Fatal(o.err)
-	}
-	value, err := o.call.Get(ctx)
+	value, err := o.get(ctx)
 	failure, ok := errors.AsType[*task.TaskError](err)
 	if !ok {
 		t.Fatalf("got %v, %v", value, err)

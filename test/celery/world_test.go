@@ -3,6 +3,7 @@ package celery
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -121,7 +122,7 @@ func (w *world) startGo(t *testing.T, flags ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"-Q", w.goQueue}, flags...)...)
+	cmd := exec.Command(path, append([]string{"-Q", w.goQueue}, flags...)...) // -Q can be repeated
 	cmd.Env = append(os.Environ(), "TASKGEN_BROKER="+w.url)
 	w.start(t, cmd, w.goQueue)
 }
@@ -194,18 +195,27 @@ func (w *world) runPython(t *testing.T, stdin io.Reader, args ...string) []byte 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	out, err := w.pythonOutput(ctx, stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// pythonOutput runs a script until it or ctx ends, and returns what it printed.
+func (w *world) pythonOutput(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {
 	cmd := w.pythonCommand(args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
 	defer stop()
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, stdout.Bytes(), stderr.Bytes())
+		return nil, fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, stdout.Bytes(), stderr.Bytes())
 	}
-	return stdout.Bytes()
+	return stdout.Bytes(), nil
 }
 
 // output collects what a process prints.
