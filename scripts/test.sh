@@ -7,7 +7,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-trap 'scripts/rabbitmq.sh stop; scripts/smtp.sh stop' EXIT
+# What passed and failed against Celery is shown at the end.
+mkdir -p .build
+export TASKGEN_CELERY_REPORT=$PWD/.build/celery.md
+rm -f "$TASKGEN_CELERY_REPORT"
+trap 'scripts/rabbitmq.sh stop; scripts/smtp.sh stop; cat "$TASKGEN_CELERY_REPORT" 2>/dev/null || true' EXIT
 TASKGEN_TEST_AMQP=$(scripts/rabbitmq.sh start)
 TASKGEN_TEST_SMTP=$(scripts/smtp.sh start)
 TASKGEN_TEST_CHROMIUM=$(scripts/chromium.sh)
