@@ -4,6 +4,7 @@ a worker to run them.
 
 	taskgen [flags] [packages]
 	taskgen worker [flags] [packages]
+	taskgen python [flags] [packages]
 
 The first form writes a tasks_gen.go into each of the packages that has
 functions with //task: directives, and removes one that no task needs any more.
@@ -20,6 +21,11 @@ main.go up to date. The packages must be importable, so none can be a main
 package, and no two tasks may have the same name. Those of other modules are
 named by import path, and must have their tasks_gen.go already.
 
+The third form writes a Python module with which Celery clients call the tasks
+of all the packages, by default of those in ./... : typed, and with nothing to
+configure. It needs Python 3.9 and Celery. The file is that of -o, and is
+written only if it changes.
+
 Code need not compile: only the signatures of tasks and the types in them must
 be right. Files that are up to date are left alone, and nothing is written as
 long as there is an error. A file that does not begin with our header is never
@@ -29,7 +35,8 @@ Flags:
 
 	-check      write nothing; show what would change and exit with 1 if anything would
 	-tags a,b   additional build tags
-	-o dir      with worker: the directory of the command (default cmd/worker)
+	-o path     with worker: the directory of the command (default cmd/worker);
+	            with python: the file of the module, or - for standard output
 	-h          show this manual
 	-version    show the version
 
@@ -48,5 +55,15 @@ It is called as CreateUser.Delay(ctx, username, password). A method (m *Mailer)
 digest is called as MailerDigest; the worker's setup makes the Mailer. The
 context, the result and the error may each be missing. Parameters of type
 task.Info and *slog.Logger are the worker's own and not part of a call.
+
+The methods of an interface are tasks that others run, such as Python workers:
+
+	//task:extern
+	//task:name billing.tasks
+	type Billing interface {
+		SendInvoice(ctx context.Context, orderID int64) (Receipt, error)
+	}
+
+BillingSendInvoice.Delay(ctx, 17) sends billing.tasks.send_invoice(order_id=17).
 */
 package main

@@ -30,16 +30,16 @@ func main() {
 
 // command is a command line, taken apart.
 type command struct {
-	worker               bool
+	name                 string // "", worker or python
 	check, help, version bool
-	tags, dir            string
+	tags, output         string
 	packages             []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker] [-check] [-tags a,b] [-o dir] [packages]; taskgen -h shows the manual\n", err)
+		fmt.Fprintf(stderr, "taskgen: %v\nusage: taskgen [worker|python] [-check] [-tags a,b] [-o path] [packages]; taskgen -h shows the manual\n", err)
 		return misuse
 	}
 	switch {
@@ -66,7 +66,7 @@ func parse(args []string) (*command, error) {
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&c.check, "check", false, "")
 	flags.StringVar(&c.tags, "tags", "", "")
-	flags.StringVar(&c.dir, "o", "", "")
+	flags.StringVar(&c.output, "o", "", "")
 	flags.BoolVar(&c.version, "version", false, "")
 	flags.BoolVar(&c.help, "h", false, "")
 	flags.BoolVar(&c.help, "help", false, "")
@@ -80,18 +80,28 @@ func parse(args []string) (*command, error) {
 		c.packages = append(c.packages, flags.Arg(0))
 		args = flags.Args()[1:]
 	}
-	if len(c.packages) > 0 && c.packages[0] == "worker" {
-		c.worker, c.packages = true, c.packages[1:]
+	if len(c.packages) > 0 && (c.packages[0] == "worker" || c.packages[0] == "python") {
+		c.name, c.packages = c.packages[0], c.packages[1:]
 		if len(c.packages) == 0 {
 			c.packages = []string{"./..."}
 		}
-		if c.dir == "" {
-			c.dir = filepath.Join("cmd", "worker")
-		}
-	} else if c.dir != "" {
-		return nil, errors.New("-o is for taskgen worker: each package's tasks_gen.go has its place in the package")
 	}
-	return c, nil
+	return c, c.checkOutput()
+}
+
+// checkOutput says whether -o fits the command.
+func (c *command) checkOutput() error {
+	switch {
+	case c.name == "" && c.output != "":
+		return errors.New("-o is for taskgen worker and taskgen python: each package's tasks_gen.go has its place in the package")
+	case c.name == "worker" && c.output == "":
+		c.output = filepath.Join("cmd", "worker")
+	case c.name == "python" && c.output == "" && !c.help && !c.version:
+		return errors.New("taskgen python needs -o: the module's file, such as -o tasks.py, or - for standard output")
+	case c.name == "python" && c.output == "-" && c.check:
+		return errors.New("-check compares with a file: name it with -o")
+	}
+	return nil
 }
 
 // errReported is an error that stderr tells of already.
@@ -106,9 +116,15 @@ func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error 
 	}
 	var out gen.Output
 	var err error
-	if c.worker {
-		out, err = gen.Worker(ctx, config, c.dir)
-	} else {
+	toStdout := c.name == "python" && c.output == "-"
+	switch {
+	case c.name == "worker":
+		out, err = gen.Worker(ctx, config, c.output)
+	case toStdout:
+		out, err = gen.Python(ctx, config, "tasks.py")
+	case c.name == "python":
+		out, err = gen.Python(ctx, config, c.output)
+	default:
 		out, err = gen.Generate(ctx, config)
 	}
 	if err != nil {
@@ -117,6 +133,10 @@ func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error 
 	fmt.Fprint(stderr, out.Diagnostics.Format(out.Dir))
 	if out.Diagnostics.HasErrors() {
 		return errReported
+	}
+	if toStdout {
+		_, err := stdout.Write(out.Files[0].Content)
+		return err
 	}
 	if !c.check {
 		return gen.Commit(out)
@@ -127,6 +147,9 @@ func (c *command) generate(ctx context.Context, stdout, stderr io.Writer) error 
 	}
 	if len(diff) > 0 {
 		_, _ = stdout.Write(diff)
+		if c.name == "python" {
+			return errors.New("the Python module is stale: run this command without -check")
+		}
 		return errors.New("generated files are stale: run go generate ./...")
 	}
 	return nil

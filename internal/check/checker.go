@@ -50,7 +50,7 @@ type task struct {
 
 func newChecker(w *load.Workspace, source *load.Source) *checker {
 	c := &checker{w: w, source: source, types: map[string]directive.Set{}, structs: map[string]*hooks{}, taken: source.Taken()}
-	c.values = &values{pkg: source.Path, taken: map[string]bool{}, imports: map[string]string{}}
+	c.values = &values{pkg: source.Path, taken: map[string]bool{}, imports: map[string]string{}, records: map[string]*model.Record{}}
 	for name := range c.taken {
 		c.values.taken[name] = true
 	}
@@ -125,12 +125,17 @@ func (c *checker) leftOut(f *load.File) {
 		}
 		return
 	}
+	why := f.Constraint
+	if why == "" {
+		why = "its name"
+	}
 	for _, fn := range funcs {
-		why := f.Constraint
-		if why == "" {
-			why = "its name"
-		}
 		c.diags.Warnf(c.w.Position(fn.Decl.Name.Pos()), "%s is no task here: %s keeps the file out of this build (see -tags)", fn.Decl.Name.Name, why)
+	}
+	for _, t := range annotated {
+		if t.Set.Get("extern") != nil {
+			c.diags.Warnf(c.w.Position(t.Spec.Name.Pos()), "%s declares no tasks here: %s keeps the file out of this build (see -tags)", t.Spec.Name.Name, why)
+		}
 	}
 }
 
@@ -214,7 +219,7 @@ func (c *checker) taskAt(pos token.Pos) *task {
 func (c *checker) finish(signatures map[*ast.FuncDecl]*types.Signature) *model.Package {
 	p := &model.Package{
 		Path: c.source.Path, Name: c.source.Name, Dir: c.source.Dir,
-		Taken: c.values.taken, Imports: c.values.imports,
+		Taken: c.values.taken, Imports: c.values.imports, Records: c.values.records,
 	}
 	for _, t := range c.tasks {
 		if sig := signatures[t.decl]; sig != nil {

@@ -6,11 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/taskgen/taskgen/internal/directive"
 	"github.com/taskgen/taskgen/internal/load"
 	"github.com/taskgen/taskgen/internal/model"
+	"github.com/taskgen/taskgen/internal/names"
 )
 
 // Celery's own choices, for tasks that Celery's workers run.
@@ -67,7 +67,7 @@ func (c *checker) extern(t *task, iface string) {
 	case from == "":
 		t.model.Name = named.Value
 	default:
-		t.model.Name = strings.TrimSuffix(named.Value, ".") + "." + snake(name)
+		t.model.Name = strings.TrimSuffix(named.Value, ".") + "." + names.Snake(name)
 		if err := directive.CheckName(t.model.Name); err != nil {
 			t.broken = true
 			c.errorf(t.decl.Name.Pos(), "task %s: %q can't be its registered name: %v; give it one with //task:name", name, t.model.Name, err)
@@ -96,7 +96,7 @@ func (c *checker) externOptions(t *task) {
 		if p.Wire = o.Params[p.Name]; p.Wire == "" {
 			p.Wire = p.Name
 			if o.Args != "go" {
-				p.Wire = snake(p.Name)
+				p.Wire = names.Snake(p.Name)
 			}
 		}
 		if other := first[p.Wire]; other != nil {
@@ -118,28 +118,10 @@ func (c *checker) onTheWire(t *task) {
 	for i, name := range o.Secret {
 		o.Secret[i] = argument(t, name).Wire
 	}
-	names, _ := directive.RoutingParams(o.RoutingKey)
-	for _, name := range names {
+	params, _ := directive.RoutingParams(o.RoutingKey)
+	for _, name := range params {
 		if p := argument(t, name); p != nil {
 			o.RoutingKey = strings.ReplaceAll(o.RoutingKey, "{"+name+"}", "{"+p.Wire+"}")
 		}
 	}
-}
-
-// snake spells a name as Python does: customerID is customer_id, HTTPServer http_server, type_ type.
-func snake(name string) string {
-	runes := []rune(strings.Trim(name, "_"))
-	var out []rune
-	for i, r := range runes {
-		if unicode.IsUpper(r) && i > 0 && runes[i-1] != '_' {
-			wordEnds := !unicode.IsUpper(runes[i-1])
-			wordBegins := i+1 < len(runes) && unicode.IsLower(runes[i+1])
-			plural := i+1 < len(runes) && runes[i+1] == 's' && (i+2 == len(runes) || unicode.IsUpper(runes[i+2])) // customerIDs
-			if wordEnds || wordBegins && !plural {
-				out = append(out, '_')
-			}
-		}
-		out = append(out, unicode.ToLower(r))
-	}
-	return string(out)
 }

@@ -17,6 +17,9 @@ type values struct {
 	pkg     string // import path of the package whose code will spell them
 	taken   map[string]bool
 	imports map[string]string // collects the packages that are spelt
+	records map[string]*model.Record
+	open    []types.Type // what json is looking into, up to the next struct
+	depth   int          // of such structs
 }
 
 // of returns the type's model. It must be able to travel.
@@ -36,8 +39,17 @@ func (v *values) mention(t types.Type) {
 	})
 }
 
-// kind decides how values of a type are visited. within holds the types that it is part of.
+// kind decides how values of a type are visited, and what they are as JSON where that is left to reflection. within
+// holds the types that it is part of.
 func (v *values) kind(t types.Type, within []types.Type) *model.Type {
+	out := v.visited(t, within)
+	if out.Kind == model.Any {
+		out.JSON = v.json(t)
+	}
+	return out
+}
+
+func (v *values) visited(t types.Type, within []types.Type) *model.Type {
 	out := &model.Type{Kind: model.Any, Expr: v.spell(t)}
 	plain := types.Unalias(t)
 	switch named(plain) {

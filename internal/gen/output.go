@@ -119,7 +119,8 @@ func closeAll(targets []*target) {
 // remove: its first line is our header.
 func Ours(content []byte) bool {
 	first, _, _ := bytes.Cut(content, []byte("\n"))
-	return string(bytes.TrimSuffix(first, []byte("\r"))) == model.Header
+	header := string(bytes.TrimSuffix(first, []byte("\r")))
+	return header == model.Header || header == model.PythonHeader
 }
 
 // Diff is the unified difference between the disk and out, empty if there is none.

@@ -23,6 +23,8 @@ type Package struct {
 	// names are not among them; nor is what they dot-import, which is left to
 	// the compiler.
 	Taken map[string]bool
+	// Records are the structs that travel within a Type.JSON, by the name that it has for them.
+	Records map[string]*Record
 	// Imports maps the import path of every package that a type mentions to
 	// that package's name.
 	Imports map[string]string
@@ -103,6 +105,7 @@ const (
 	Slice   // of Elem
 	Map     // of Key and Elem
 	Pointer // to Elem
+	Object  // a Record: in Type.JSON only
 )
 
 // Type is a Go type as source and as kind. The Elem and Key of a Slice, Map or
@@ -113,6 +116,26 @@ type Type struct {
 	Expr Expr
 	Key  *Type
 	Elem *Type
+	// JSON is what an Any is as JSON, for callers in other languages: a type without Expr, in which an Any is any
+	// value, a Duration its nanoseconds, and a Pointer whatever may be null.
+	JSON *Type `json:",omitempty"`
+	// Record is the key of an Object in Package.Records.
+	Record string `json:",omitempty"`
+}
+
+// Record is a struct that travels, as encoding/json sees it.
+type Record struct {
+	// Package is the name of its package, Name its own, type arguments included.
+	Package, Name string
+	Fields        []RecordField
+}
+
+// RecordField is a field of a Record.
+type RecordField struct {
+	Name string // in JSON
+	Type *Type
+	// Optional fields are left out when they are empty.
+	Optional bool
 }
 
 // Expr is a type expression, cut at the package qualifiers: the source of it is
