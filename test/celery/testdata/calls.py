@@ -369,7 +369,8 @@ def begun_by_the_caller():
 
 @case("Python → Go: identity")
 def id_of_the_callers_choice():
-    for id in str(uuid.uuid4()), "order-4711", "größer " + uuid.uuid4().hex:
+    unique = uuid.uuid4().hex
+    for id in str(uuid.uuid4()), "order-" + unique, "größer " + unique:
         result = app.send_task("go.about", task_id=id)
         equal(result.id, id)
         m = get(result)
