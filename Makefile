@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo test check fuzz faults bench clean
+.PHONY: demo test check fuzz faults celery bench clean
 
 # Generates, starts a worker and a client over the embedded broker, and shows what happens. Needs Go only.
 demo:
@@ -24,6 +24,11 @@ fuzz:
 SCENARIOS = .
 faults:
 	TASKGEN_FAULTS=long TASKGEN_TEST_AMQP=$$(scripts/rabbitmq.sh start) go test -count=1 -timeout 3h -run '$(SCENARIOS)' ./test/faults
+
+# The tests against Celery, with ten minutes of mixed load.
+celery:
+	TASKGEN_CELERY=long TASKGEN_TEST_AMQP=$$(scripts/rabbitmq.sh start) TASKGEN_TEST_PYTHON=$$(scripts/celery.sh) \
+		go test -count=1 -timeout 1h -v ./test/celery
 
 # Every benchmark, against a RabbitMQ of its own.
 bench:

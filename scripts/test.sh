@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Everything that must pass: check.sh, then all tests with the race detector,
 # against a RabbitMQ, a Redis and a mail server that are started for them (or those in TASKGEN_TEST_AMQP,
-# TASKGEN_TEST_REDIS and TASKGEN_TEST_SMTP), with the Celery of a Python (or of the one in TASKGEN_TEST_PYTHON), and in a Chromium that is installed for them (or the one in
-# TASKGEN_TEST_CHROMIUM). What the browser saw is kept in .build/screenshots.
-# Arguments go to `go test`. With CI=true, every fuzz target then runs for ten seconds.
+# TASKGEN_TEST_REDIS and TASKGEN_TEST_SMTP), in a Chromium and against a Celery that are installed for them (or those of
+# TASKGEN_TEST_CHROMIUM and of the Python in TASKGEN_TEST_PYTHON). What the browser saw is kept in .build/screenshots.
+# Arguments go to `go test`. With CI=true, every fuzz target then runs for a minute.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-trap 'scripts/rabbitmq.sh stop; scripts/redis.sh stop; scripts/smtp.sh stop' EXIT
+# What passed and failed against Celery is shown at the end.
+mkdir -p .build
+export TASKGEN_CELERY_REPORT=$PWD/.build/celery.md
+rm -f "$TASKGEN_CELERY_REPORT"
+trap 'scripts/rabbitmq.sh stop; scripts/redis.sh stop; scripts/smtp.sh stop; cat "$TASKGEN_CELERY_REPORT" 2>/dev/null || true' EXIT
 TASKGEN_TEST_AMQP=$(scripts/rabbitmq.sh start)
 TASKGEN_TEST_REDIS=$(scripts/redis.sh start)
 TASKGEN_TEST_SMTP=$(scripts/smtp.sh start)
@@ -17,5 +21,5 @@ export TASKGEN_TEST_AMQP TASKGEN_TEST_REDIS TASKGEN_TEST_SMTP TASKGEN_TEST_PYTHO
 scripts/check.sh
 go test -race -timeout 15m "$@" ./...
 if [[ ${CI:-} == true ]]; then
-	scripts/fuzz.sh 10s
+	FUZZ_AT_ONCE=16 scripts/fuzz.sh 60s
 fi

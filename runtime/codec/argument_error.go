@@ -88,6 +88,11 @@ func (f *failure) problem(text string) {
 // want fails the current field: it has another type.
 func (f *failure) want(want string, got kind) { f.problem("want " + want + ", got " + got.String()) }
 
+// inexact fails the current field: a float would be another number.
+func (f *failure) inexact(want string) {
+	f.problem("want " + want + ", got a whole number that it can't hold exactly")
+}
+
 // tooBig fails the current field: its number does not fit.
 func (f *failure) tooBig(want string) { f.problem("want " + want + ", got a number that does not fit") }
 

@@ -28,6 +28,8 @@ func (r *jsonReader) enveloped(want string) envelope {
 	switch {
 	case !ok:
 		r.want(want, kindMap)
+	case want == "time" && e.kind == "time":
+		r.problem("want a date with a time, got a time of day")
 	case want == "bytes" && e.kind != "bytes" && e.kind != "base64",
 		want == "time" && e.kind != "datetime" && e.kind != "date":
 		r.problem("want " + want + ", got " + e.kind)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -184,8 +185,11 @@ func (r *jsonReader) Float(_ float64, bits int) float64 {
 	case r.err != nil:
 	case k == kindInt, k == kindFloat:
 		x = parseFloat(text, bits)
-		if math.IsInf(x, 0) && text[len(text)-1] != 'y' {
+		switch {
+		case math.IsInf(x, 0) && text[len(text)-1] != 'y':
 			r.tooBig(floatName(bits))
+		case k == kindInt && bits == 64 && !exactFloatText(text, x):
+			r.inexact(floatName(bits))
 		}
 	case k == kindMap:
 		x = r.decimal(bits)
@@ -322,23 +326,44 @@ func (r *jsonReader) Any(p any) {
 		r.want(shape.name, k)
 	case !shape.affordable(s.parts, len(text)):
 		r.problem(tooMuchRoom)
+	case shape.lossy:
+		r.decodeExactly(text, p)
 	default:
-		if err := decodeJSON(text, p); err != nil {
-			r.problem(err.Error())
+		err := decodePlain(text, p)
+		if _, syntax := errors.AsType[*json.SyntaxError](err); syntax { // Python's NaN
+			r.decodeExactly(text, p)
+		} else if err != nil {
+			r.problem(cannotDecode(p, err).Error())
 		}
 	}
 }
 
+// decodeExactly decodes a checked value by our own rules, where encoding/json would round or drop some of it.
+func (r *jsonReader) decodeExactly(text []byte, p any) {
+	tree, err := jsonTree(text)
+	if err != nil {
+		r.problem(err.Error())
+		return
+	}
+	from := treeReader{failure: failure{name: r.name, result: r.result}, pending: [][]any{{tree}}, fromJSON: true}
+	from.room.reset(len(text))
+	visitReflected(&from, p)
+	r.err = from.err
+}
+
 // decodeJSON decodes a checked value into a user's type.
 func decodeJSON(text []byte, p any) error {
+	if err := decodePlain(text, p); err != nil {
+		return cannotDecode(p, err)
+	}
+	return nil
+}
+
+func decodePlain(text []byte, p any) error {
 	if bytes.Contains(text, envelopeKey) {
 		text = (&jsonReader{text: text}).appendPlain(nil)
 	}
-	err := guard(func() error { return json.Unmarshal(text, p) })
-	if err == nil {
-		return nil
-	}
-	return cannotDecode(p, err)
+	return guard(func() error { return json.Unmarshal(text, p) })
 }
 
 func (r *jsonReader) Present(bool) bool {

@@ -42,6 +42,9 @@ func (r *jsonReader) tree() any {
 	}
 }
 
+// mostDigits bounds whole numbers: big.Int takes quadratic time.
+const mostDigits = 10_000
+
 // jsonNumber is the number of a text, in the first type that holds it.
 func jsonNumber(text []byte) any {
 	if !isInt(text) || string(text) == "-0" {
@@ -53,7 +56,6 @@ func jsonNumber(text []byte) any {
 	if n, ok := parseUint(text); ok {
 		return n
 	}
-	const mostDigits = 10_000 // big.Int takes quadratic time
 	if len(text) <= mostDigits {
 		if n, ok := new(big.Int).SetString(string(text), 10); ok {
 			return n
@@ -125,6 +127,12 @@ func appendTree(dst []byte, tree any) ([]byte, error) {
 	return w.buf, w.err
 }
 
+func (w *jsonWriter) big(n *big.Int) {
+	if w.begin() {
+		w.buf = n.Append(w.buf, 10)
+	}
+}
+
 func (w *jsonWriter) tree(tree any) {
 	switch x := tree.(type) {
 	case nil:
@@ -144,8 +152,7 @@ func (w *jsonWriter) tree(tree any) {
 	case time.Time:
 		w.Time(x)
 	case *big.Int:
-		w.separate()
-		w.buf = x.Append(w.buf, 10)
+		w.big(x)
 	case []any:
 		w.List(len(x))
 		for _, e := range x {

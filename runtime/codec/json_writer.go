@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -256,7 +257,13 @@ func (w *jsonWriter) encode(p any) error {
 		return err
 	}
 	start := len(w.buf)
-	if err := guard(func() error { return w.enc.Encode(p) }); err != nil {
+	err := guard(func() error { return w.enc.Encode(p) })
+	if _, unsupported := errors.AsType[*json.UnsupportedValueError](err); unsupported { // NaN, which Python reads
+		text, err := JSONText(func(v Value) { visitReflected(v.(*jsonWriter), p) }) //nolint:forcetypeassert // made there
+		w.buf = append(w.buf[:start], text...)
+		return err
+	}
+	if err != nil {
 		return cannotEncode(p, err)
 	}
 	w.buf = w.buf[:len(w.buf)-1] // the encoder ends with a newline

@@ -192,9 +192,15 @@ func (r *msgpackReader) Float(_ float64, bits int) float64 {
 	case t.kind == kindFloat:
 		x = r.decodeFloat()
 	case t.kind == kindInt:
-		x = float64(r.decodeInt())
+		var ok bool
+		if x, ok = exactFloat(r.decodeInt()); !ok {
+			r.inexact(floatName(bits))
+		}
 	case t.kind == kindUint:
-		x = float64(r.decodeUint())
+		var ok bool
+		if x, ok = exactFloatUint(r.decodeUint()); !ok {
+			r.inexact(floatName(bits))
+		}
 	default:
 		r.want(floatName(bits), t.kind)
 	}
@@ -310,7 +316,7 @@ func (r *msgpackReader) JSON(json.RawMessage) json.RawMessage {
 	case t.kind == kindNull:
 		r.seek(t.at)
 	case t.kind != kindString && t.kind != kindBytes:
-		r.want("JSON text", t.kind)
+		return r.jsonOf(r.readTree())
 	default:
 		j := r.contents(t)
 		if validJSON(j) {
@@ -319,6 +325,16 @@ func (r *msgpackReader) JSON(json.RawMessage) json.RawMessage {
 		r.problem("want JSON text, got another text")
 	}
 	return nil
+}
+
+// jsonOf is the JSON of a value that came as itself, not as JSON text: others know no such thing.
+func (f *failure) jsonOf(tree any) json.RawMessage {
+	text, err := appendTree(nil, tree)
+	if err != nil {
+		f.problem("it can't be JSON")
+		return nil
+	}
+	return text
 }
 
 func (r *msgpackReader) Present(bool) bool {

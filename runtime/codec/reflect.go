@@ -67,6 +67,8 @@ func (r *reflection) visit(x reflect.Value) {
 		Time(r.v, x.Addr().Interface().(*time.Time))
 	case formRaw:
 		JSON(r.v, x.Addr().Interface().(*json.RawMessage))
+	case formBig:
+		r.big(x.Addr().Interface().(*big.Int))
 	case formText:
 		r.text(x)
 	case formJSON:
@@ -280,7 +282,7 @@ func (r *reflection) readStruct(x reflect.Value, t reflect.Type, fields *structF
 		return
 	}
 	for i := 0; i < n && r.v.Grow(0); i++ {
-		f, ok := fields.byName[string(r.from.label())]
+		f, ok := fields.find(r.from.label())
 		if !ok {
 			r.from.skip()
 			continue
@@ -290,6 +292,54 @@ func (r *reflection) readStruct(x reflect.Value, t reflect.Type, fields *structF
 		r.v.leave()
 	}
 	r.v.End()
+}
+
+// bigWriter is a writer to a format that has whole numbers of any size.
+type bigWriter interface{ big(n *big.Int) }
+
+// big visits a whole number of any size; what the format has no number for is text.
+func (r *reflection) big(n *big.Int) {
+	if r.from != nil {
+		r.readBig(n)
+		return
+	}
+	exact, ok := r.v.(bigWriter)
+	switch {
+	case n.IsInt64():
+		r.v.Int(n.Int64(), 64)
+	case n.IsUint64():
+		r.v.Uint(n.Uint64(), 64)
+	case ok:
+		exact.big(n)
+	default:
+		r.v.String(n.String())
+	}
+}
+
+func (r *reflection) readBig(n *big.Int) {
+	const name = "big.Int"
+	switch x := r.from.tree().(type) {
+	case int64:
+		n.SetInt64(x)
+	case uint64:
+		n.SetUint64(x)
+	case *big.Int:
+		n.Set(x)
+	case float64:
+		whole, ok := wholeInt(x)
+		if !ok {
+			r.from.want(name, kindFloat)
+		}
+		n.SetInt64(whole)
+	case string:
+		if len(x) > mostDigits {
+			r.v.problem("want " + name + ", got a number that does not fit")
+		} else if _, ok := n.SetString(x, 10); !ok {
+			r.from.want(name, kindString)
+		}
+	default:
+		r.from.want(name, kindOf(x))
+	}
 }
 
 // text visits a value with a text form of its own.
@@ -353,6 +403,7 @@ const (
 	formPlain form = iota
 	formTime
 	formRaw
+	formBig
 	formText
 	formJSON
 )
@@ -389,8 +440,8 @@ func findForm(t reflect.Type) form {
 		return formTime
 	case rawType:
 		return formRaw
-	case intType: // its JSON form is a number of any size
-		return formText
+	case intType:
+		return formBig
 	case numberType:
 		return formJSON
 	}

@@ -1,11 +1,11 @@
 package codec
 
 import (
-	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,6 +22,12 @@ type shape struct {
 	// recursive says that its values can nest without end, or point to
 	// themselves: there is a cycle in the type, or an interface.
 	recursive bool
+	// lossy says that encoding/json would not tell of all that gets lost, the digits of a large number in
+	// an interface, the elements behind an array's end, or doesn't read a number that is text since no other
+	// form had the digits.
+	lossy bool
+	// quotes says that a number in it is text, by its tag: something that encoding/json alone does.
+	quotes bool
 	// part is the size of its largest list element or map entry.
 	part int
 }
@@ -36,6 +42,8 @@ func shapeOf(p any) *shape {
 	}
 	s := &shape{name: t.String(), nullable: nullable(t)}
 	s.explore(t, map[reflect.Type]bool{})
+	form := formOf(t)
+	s.lossy = s.lossy && !s.quotes && (form == formPlain || form == formBig)
 	shapes.Store(t, s)
 	return s
 }
@@ -48,7 +56,7 @@ func nullable(t reflect.Type) bool {
 		return true
 	}
 	switch reflect.New(t).Interface().(type) {
-	case json.Unmarshaler, encoding.TextUnmarshaler, msgpack.CustomDecoder, msgpack.Unmarshaler:
+	case json.Unmarshaler, msgpack.CustomDecoder, msgpack.Unmarshaler:
 		return true
 	}
 	return false
@@ -65,9 +73,10 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 	defer func() { seen[t] = false }()
 	switch t.Kind() {
 	case reflect.Interface:
-		s.recursive = true
+		s.recursive, s.lossy = true, true
 		s.part = max(s.part, treePart)
 	case reflect.Pointer, reflect.Slice, reflect.Array:
+		s.lossy = s.lossy || t.Kind() == reflect.Array && !isByte(t.Elem())
 		s.part = max(s.part, int(t.Elem().Size()))
 		s.explore(t.Elem(), seen)
 	case reflect.Map:
@@ -75,10 +84,13 @@ func (s *shape) explore(t reflect.Type, seen map[reflect.Type]bool) {
 		s.explore(t.Key(), seen)
 		s.explore(t.Elem(), seen)
 	case reflect.Struct:
+		s.lossy = s.lossy || t == intType
 		for f := range t.Fields() {
 			if f.IsExported() || f.Anonymous {
 				s.explore(f.Type, seen)
 			}
+			_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			s.quotes = s.quotes || slices.Contains(strings.Split(options, ","), "string")
 		}
 	}
 }

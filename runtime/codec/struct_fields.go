@@ -37,6 +37,19 @@ func fieldsOf(t reflect.Type) *structFields {
 	return f
 }
 
+// find returns the field of a name; as encoding/json does, one in other letter case if there is none.
+func (f *structFields) find(name []byte) (*structField, bool) {
+	if field, ok := f.byName[string(name)]; ok {
+		return field, true
+	}
+	for i := range f.list {
+		if strings.EqualFold(f.list[i].name, string(name)) {
+			return &f.list[i], true
+		}
+	}
+	return nil, false
+}
+
 // collectFields appends the fields of t and of the structs that it embeds.
 // inside are the structs around t.
 func collectFields(all []structField, t reflect.Type, index []int, inside map[reflect.Type]bool) []structField {

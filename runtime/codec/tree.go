@@ -12,8 +12,8 @@ import (
 
 // treeSerializer makes a serializer of functions that know a format, but
 // nothing of calls: it hands them trees of nil, bool, int64, uint64, float64,
-// string, []byte, []any and map[string]any, and takes trees of these,
-// *big.Int and time.Time.
+// string, []byte, *big.Int, []any and map[string]any, and takes trees of these and
+// time.Time.
 type treeSerializer struct {
 	name, contentType, contentEncoding string
 	marshal                            func(tree any) ([]byte, error)
@@ -255,7 +255,7 @@ func kindOf(tree any) kind {
 }
 
 // plainTree returns a tree with base64 text in place of []byte, and text in
-// place of times.
+// place of times and of large numbers.
 func plainTree(tree any) any {
 	switch x := tree.(type) {
 	case []byte:
@@ -263,6 +263,8 @@ func plainTree(tree any) any {
 	case time.Time:
 		text, _ := appendTime(nil, x)
 		return string(text)
+	case *big.Int:
+		return x.String()
 	case []any:
 		list := make([]any, len(x))
 		for i := range x {

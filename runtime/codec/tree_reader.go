@@ -17,6 +17,8 @@ type treeReader struct {
 	// pending are the values to come: the current argument, then what is left
 	// of each list and map that is open; a map is a list of keys and values.
 	pending [][]any
+	// fromJSON says that a text is a JSON value as others are, not the text of one.
+	fromJSON bool
 }
 
 func (r *treeReader) Field(name string) Value {
@@ -139,24 +141,27 @@ func (r *treeReader) Uint(_ uint64, bits int) uint64 {
 
 func (r *treeReader) Float(_ float64, bits int) float64 {
 	x, _ := r.take()
-	return r.fitFloat(r.number(x, floatName(bits)), bits)
+	f, exact := r.number(x, floatName(bits))
+	if !exact {
+		r.inexact(floatName(bits))
+	}
+	return r.fitFloat(f, bits)
 }
 
 // number is any number as a float.
-func (r *treeReader) number(x any, want string) float64 {
+func (r *treeReader) number(x any, want string) (f float64, exact bool) {
 	switch x := x.(type) {
 	case int64:
-		return float64(x)
+		return exactFloat(x)
 	case uint64:
-		return float64(x)
+		return exactFloatUint(x)
 	case float64:
-		return x
+		return x, true
 	case *big.Int:
-		f, _ := new(big.Float).SetInt(x).Float64()
-		return f
+		return exactFloatBig(x)
 	}
 	r.want(want, kindOf(x))
-	return 0
+	return 0, true
 }
 
 func (r *treeReader) String(string) string {
@@ -165,6 +170,9 @@ func (r *treeReader) String(string) string {
 		return x
 	case []byte:
 		return string(x)
+	case time.Time: // YAML has times, others write text
+		text, _ := appendTime(nil, x)
+		return string(text)
 	default:
 		r.want("string", kindOf(x))
 		return ""
@@ -212,19 +220,21 @@ func (r *treeReader) Duration(time.Duration) time.Duration {
 	if s, ok := x.(string); ok {
 		return r.parseDuration([]byte(s))
 	}
-	return r.seconds(r.number(x, "seconds"))
+	seconds, _ := r.number(x, "seconds")
+	return r.seconds(seconds)
 }
 
 func (r *treeReader) JSON(json.RawMessage) json.RawMessage {
-	switch x, _ := r.take(); x := x.(type) {
-	case nil:
-	case string:
-		if validJSON([]byte(x)) {
-			return json.RawMessage(x)
-		}
-		r.problem("want JSON text, got another text")
+	x, _ := r.take()
+	text, isText := x.(string)
+	switch {
+	case x == nil:
+	case !isText || r.fromJSON:
+		return r.jsonOf(x)
+	case validJSON([]byte(text)):
+		return json.RawMessage(text)
 	default:
-		r.want("JSON text", kindOf(x))
+		r.problem("want JSON text, got another text")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"math/big"
 	"strconv"
 	"time"
 )
@@ -68,6 +69,14 @@ func (w *treeWriter) Uint(n uint64, _ int) uint64 {
 		w.add(smallest(n))
 	}
 	return n
+}
+
+func (w *treeWriter) big(n *big.Int) {
+	if w.next() {
+		w.add(n.String())
+	} else {
+		w.add(n)
+	}
 }
 
 func (w *treeWriter) Float(x float64, _ int) float64 {
