@@ -40,14 +40,14 @@ func newCopies() *copies {
 }
 
 // identify gives the request its keys: of the call, which is the same also if a caller has sent it twice under one
-// id, and of the message.
+// id, to be answered at one place, and of the message.
 func (c *copies) identify(r *request) {
 	var number [2 * 20]byte
 	numbers := strconv.AppendInt(append(strconv.AppendInt(number[:0], int64(r.retries), 10), '/'), int64(r.starts), 10)
 	for i, seed := range c.seeds {
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, part := range [...]string{r.message.Queue, r.name, r.id} {
+		for _, part := range [...]string{r.message.Queue, r.name, r.id, r.message.ReplyTo} {
 			h.WriteString(part)
 			h.WriteByte(0)
 		}
