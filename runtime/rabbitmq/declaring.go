@@ -121,5 +121,5 @@ func plainValue(text string) string {
 		value, _, _ = strings.Cut(value, "'")
 		return value
 	}
-	return cmp.Or(text, "otherwise")
+	return cmp.Or(strings.Trim(text, "'"), "otherwise")
 }

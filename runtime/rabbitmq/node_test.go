@@ -224,6 +224,14 @@ func memoryAlarm(t *testing.T, n *node) {
 	if !in.Ready() {
 		t.Error("the consumer is not ready")
 	}
+	w.within(5*time.Second, "broadcasts in an alarm", func() {
+		b := &task.Broadcast{RoutingKey: "nobody", Body: make([]byte, 1<<20)}
+		for range 1000 { // more than memory is meant to hold
+			if err := transport.Broadcast(w.ctx, b); err != nil && !errors.Is(err, task.ErrBlocked) {
+				t.Error(err)
+			}
+		}
+	})
 	in.ack(first)
 	waiting := make(chan error)
 	go func() { waiting <- transport.Publish(w.ctx, w.message("3")) }()

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -93,13 +91,7 @@ func (t *topology) compare(name string, arguments amqp.Table) error {
 	err := t.declareQueue(name, arguments)
 	argument, received, current := inequivalent(err)
 	if argument == "x-max-priority" && current != "none" {
-		// One that knows priorities, or more of them, does for tasks that have none.
-		if most, e := strconv.ParseInt(plainValue(current), 10, 32); e == nil {
-			arguments = maps.Clone(arguments)
-			arguments[argument] = int32(most)
-			err = t.declareQueue(name, arguments)
-			argument, received, current = inequivalent(err)
-		}
+		return nil // one that knows priorities, which is classic, does for tasks that have none, or others
 	}
 	if argument != "" && argument != "x-consumer-timeout" {
 		return t.declaring.mismatch(name, argument, received, current, err)
