@@ -39,7 +39,9 @@ type database struct {
 	logLimit int         // in bytes
 
 	writeLock *fileLock
-	writer    *conn // for whoever holds writeLock
+	writer    *conn    // for whoever holds writeLock
+	sync      syncMode // of what callers rely on
+	syncNow   syncMode // of the writer
 
 	readMu sync.Mutex
 	reader *conn // under readMu; nil until it is needed
@@ -72,7 +74,7 @@ func tryOpenDatabase(ctx context.Context, loc location) (_ *database, err error)
 	if err := prepareFolder(loc); err != nil {
 		return nil, err
 	}
-	db := &database{path: loc.path, logLimit: logLimit}
+	db := &database{path: loc.path, logLimit: logLimit, sync: loc.sync, syncNow: loc.sync}
 	if _, total, err := diskSpace(filepath.Dir(loc.path)); err == nil {
 		db.logLimit = int(min(logLimit, total/16))
 	}
@@ -191,6 +193,23 @@ func (db *database) openWriter(sync syncMode) (err error) {
 		PRAGMA journal_size_limit=67108864;
 		PRAGMA trusted_schema=OFF;
 		PRAGMA busy_timeout=` + strconv.FormatInt(busyTimeout.Milliseconds(), 10))
+}
+
+// setSync has the next transaction wait for the disk, or not. What doesn't is in the operating system's hands all the same, and reaches the disk
+// before what comes after it does.
+func (db *database) setSync(durable bool) error {
+	mode := syncNormal
+	if durable {
+		mode = db.sync
+	}
+	if mode == db.syncNow {
+		return nil
+	}
+	if err := db.writer.script(`PRAGMA synchronous=` + string(mode)); err != nil {
+		return err
+	}
+	db.syncNow = mode
+	return nil
 }
 
 // checkDamage reads a database that is not too large for it.

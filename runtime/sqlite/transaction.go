@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"maps"
+	"slices"
 )
 
 // process carries out the changes, and leases. On an error nothing of what is
@@ -39,6 +40,9 @@ func (w *writer) process(db *database, batch []*pending) error {
 // each change a savepoint, so that one that is refused does not fail the rest.
 func (w *writer) transact(db *database, batch []*pending, careful bool) (err error) {
 	t := w.begin(db)
+	if err := db.setSync(slices.ContainsFunc(batch, isDurable)); err != nil {
+		return err
+	}
 	if _, err := t.exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
@@ -79,6 +83,13 @@ func (w *writer) transact(db *database, batch []*pending, careful bool) (err err
 	w.doorbell.ring(news, ports)
 	w.committed(t, batch, outcomes, leases)
 	return nil
+}
+
+// isDurable says whether the caller of a change relies on it after a power failure too. Who settles a delivery doesn't: if that is
+// undone, then all of it, the result and the next attempt included, and the task runs again.
+func isDurable(p *pending) bool {
+	s, settles := p.change.(*settlement)
+	return !settles || s.outcome.Early
 }
 
 func (w *writer) begin(db *database) *tx {

@@ -44,7 +44,8 @@ var _ task.Transport = (*Transport)(nil)
 //
 // The option ?sync=normal doesn't wait for the disk: faster, and the death of
 // a process still loses nothing, but a power failure can lose the last
-// messages. The default is sync=full.
+// messages. The default is sync=full: what Publish and StoreResult have accepted survives a power failure. The end of a task that no call
+// waits for may be undone by one, its result and next attempt with it; then the task runs again.
 //
 // It is an error if the database is damaged, is another program's, was written
 // by a newer version, can't be written, or lies on a network file system. Then

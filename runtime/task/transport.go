@@ -175,6 +175,8 @@ type Outcome struct {
 	Result *Result
 	// Others are results of tasks that won't run because of how this one ended, stored or sent like Result.
 	Others []*Result
+	// Early says that the task is yet to run: its message must not come again, not even after a power failure.
+	Early bool
 	// Requeue gives the message back as if it had never been delivered, instead of
 	// the ack. Goes with no other part.
 	Requeue bool

@@ -648,7 +648,7 @@ func (w *Worker) settle(r *request, outcome Outcome) bool {
 // settleEarly ends a request that is about to run, and says whether it may.
 func (w *Worker) settleEarly(r *request) bool {
 	d := w.copies.delivery(r)
-	if err := w.trySettle(d, Outcome{}); err != nil {
+	if err := w.trySettle(d, Outcome{Early: true}); err != nil {
 		w.logger.Warn("the task can't be acked before it runs: the broker delivers it again", "task", r.name, "id", r.id, "error", err)
 		w.copies.leave(r)
 		return false
