@@ -94,8 +94,7 @@ func TestEventsNeverHoldUpTasks(t *testing.T) {
 		t.Errorf("%d events of %d tasks were dropped", n, tasks)
 	}
 	close(stuck.free)
-	w.stop()
-	w.awaitKind("worker-offline")
+	w.stop() // which ends, too
 }
 
 // stuckBroadcaster takes no broadcast until it is free, though a transport never waits.
