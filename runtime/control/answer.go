@@ -46,13 +46,12 @@ func readAnswers(b *task.Broadcast) ([]Answer, error) {
 
 // refusal is the error of an answer that is nothing else.
 func refusal(value json.RawMessage) error {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(value, &fields) != nil || len(fields) != 1 || fields["error"] == nil {
-		return nil
+	var fields map[string]any
+	if err := json.Unmarshal(value, &fields); err != nil || len(fields) != 1 {
+		return nil //nolint:nilerr // then it is no refusal
 	}
-	var text string
-	if json.Unmarshal(fields["error"], &text) != nil {
-		return nil
+	if text, ok := fields["error"].(string); ok {
+		return errors.New(text)
 	}
-	return errors.New(text)
+	return nil
 }

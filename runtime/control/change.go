@@ -132,7 +132,7 @@ var errUnknownTask = errors.New("unknown task")
 
 // readRate reads a rate limit: a number a second, "10/m", or nothing for none.
 func readRate(limit any) (task.Rate, error) {
-	text := ""
+	var text string
 	switch v := limit.(type) {
 	case nil:
 		return task.Unlimited, nil

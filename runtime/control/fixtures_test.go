@@ -296,9 +296,9 @@ func differ(at string, want, got any) string {
 		if key == "revoked" || isIDs(want) {
 			for id, value := range got {
 				other, ok := want[id]
-				for _, any := range want {
+				for _, some := range want {
 					if !ok {
-						other = any
+						other = some
 					}
 				}
 				if d := differ(at, other, value); d != "" {

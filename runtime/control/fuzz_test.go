@@ -79,7 +79,7 @@ func FuzzAnswer(f *testing.F) {
 	for _, contentType := range []string{"application/json", "application/x-msgpack", "application/x-yaml"} {
 		seeds(f, func(_, answer string) { f.Add(contentType, answer) })
 	}
-	f.Fuzz(func(t *testing.T, contentType, body string) {
+	f.Fuzz(func(_ *testing.T, contentType, body string) {
 		answers, err := readAnswers(&task.Broadcast{ContentType: contentType, Body: []byte(body)})
 		if err != nil {
 			return

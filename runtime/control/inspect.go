@@ -23,6 +23,7 @@ type TaskInfo struct {
 	WorkerPID    *int         `json:"worker_pid"`
 }
 
+// DeliveryInfo is how a message came to a worker.
 type DeliveryInfo struct {
 	Exchange    string `json:"exchange"`
 	RoutingKey  string `json:"routing_key"`
@@ -238,6 +239,7 @@ type QueueInfo struct {
 	MaxPriority       *int         `json:"max_priority"`
 }
 
+// ExchangeInfo is the exchange of a queue.
 type ExchangeInfo struct {
 	Name         string    `json:"name"`
 	Type         string    `json:"type"`

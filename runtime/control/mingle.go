@@ -76,7 +76,7 @@ func (s *Server) mingle(ctx context.Context) {
 		return
 	}
 	c := NewClient(s.worker.Transport(), ClientConfig{Timeout: mingleTimeout, Clock: s.worker.Clock(), Logger: s.logger})
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	answers, err := c.Ask(ctx, "hello", map[string]any{"from_node": s.name, "revoked": s.revokedTimes()})
 	if err != nil && ctx.Err() == nil {
 		s.logger.Debug("the other workers can't be asked what was revoked", "error", err)

@@ -57,6 +57,7 @@ type Seconds float64
 
 func unixSeconds(t time.Time) Seconds { return Seconds(float64(t.UnixMicro()) / 1e6) } //nolint:mnd // microseconds
 
+// MarshalJSON implements [json.Marshaler].
 func (s Seconds) MarshalJSON() ([]byte, error) {
 	out := strconv.AppendFloat(nil, float64(s), 'f', -1, 64)
 	if !bytes.ContainsRune(out, '.') {

@@ -95,9 +95,9 @@ func TestRevokeByStamps(t *testing.T) {
 // A worker that starts learns from the others what was revoked.
 func TestMingle(t *testing.T) {
 	onBrokers(t, func(_ *testing.T, w *world) {
-		first, second := w.serve(w.name()), ""
+		first := w.serve(w.name())
 		first.Revoke("an-id")
-		second = w.name()
+		second := w.name()
 		late := w.serve(second)
 		w.eventually("the second worker knows", func() bool {
 			return slices.ContainsFunc(late.Revocations(), func(r task.Revocation) bool { return r.ID == "an-id" })

@@ -2,7 +2,6 @@ package control_test
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"os"
 	"sync"
@@ -197,10 +196,4 @@ func (w *world) serve(name string, change ...func(*task.WorkerConfig, *control.C
 		w.check(err)
 	}
 	return running
-}
-
-// decoded is JSON as a tree, with numbers as they are written.
-func decoded(text []byte) (tree any, err error) {
-	err = json.Unmarshal(text, &tree)
-	return tree, err
 }

@@ -40,7 +40,6 @@ type reader struct {
 	w     *world
 	lines *bufio.Scanner
 	seen  strings.Builder
-	wait  func() error
 }
 
 func (w *world) read(name string, args ...string) *reader {

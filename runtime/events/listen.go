@@ -54,7 +54,7 @@ func Listen(ctx context.Context, b task.Broadcaster, config ListenConfig, delive
 	if err != nil {
 		return fmt.Errorf("listening to events: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if err := l.Ready(ctx); err != nil {
 		return fmt.Errorf("listening to events: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // seen counts how often its arguments are visited, to be read, written or shown.
-type seen struct{ visits *atomic.Int64 }
+type seen struct{}
 
 var visits atomic.Int64
 

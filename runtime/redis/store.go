@@ -63,7 +63,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // Close implements [task.ResultStore].
 func (s *Store) Close() error {
 	if s.ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it is closed already
 	}
 	s.close()
 	return errors.Join(s.news.close(), s.client.Close())

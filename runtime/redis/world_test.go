@@ -3,7 +3,6 @@ package redis_test
 import (
 	"net/url"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -35,12 +34,6 @@ func newURL(t testing.TB) string {
 	u, _ := server(t)
 	u.RawQuery = "keyprefix=" + uuid.NewString()
 	return u.String()
-}
-
-// prefix is that of the keys of such a URL.
-func prefix(raw string) string {
-	_, prefix, _ := strings.Cut(raw, "keyprefix=")
-	return prefix + "_"
 }
 
 func open(t testing.TB, url string) *redis.Store {

@@ -199,10 +199,10 @@ func (s *signature) calls(out []*signature) []*signature {
 	for _, t := range s.tasks {
 		out = t.calls(out)
 	}
-	switch {
-	case s.kind == kindChord:
+	switch s.kind {
+	case kindChord:
 		out = s.body.calls(s.header.calls(out))
-	case s.kind == kindGroup, s.kind == kindChain:
+	case kindGroup, kindChain:
 	default:
 		out = append(out, s)
 	}

@@ -40,7 +40,7 @@ func openStateFile(path string, v *revocations) (*stateFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the state file: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	all, err := readState(file)
 	if err != nil {
 		return nil, fmt.Errorf("the state file %s: %w; delete it to start without the revocations that it has", path, err)

@@ -68,7 +68,7 @@ func (w *world) sums(config task.WorkerConfig) *sums {
 		s.note(ctx, fmt.Sprint(p.X, "+", p.Y))
 		return p.X + p.Y, nil
 	}, spec)
-	s.fail = task.New("conformance.fail", func(ctx context.Context, p pair) (int, error) {
+	s.fail = task.New("conformance.fail", func(ctx context.Context, _ pair) (int, error) {
 		s.note(ctx, "fail")
 		return 0, errSum
 	}, spec)
@@ -182,7 +182,7 @@ func testStepOptions(t *testing.T, w *world) {
 	}
 }
 
-func testLinks(t *testing.T, w *world) {
+func testLinks(_ *testing.T, w *world) {
 	s, ctx := w.sums(task.WorkerConfig{}), w.client()
 	for _, links := range [][]task.Callback[int]{{s.plus(10)}, {s.plus(20), task.Ignore[int](s.heard.Sig(heard{"done", "all"}))}} {
 		_, err := s.add.With(task.Link(links...)).Delay(ctx, pair{1, 2})

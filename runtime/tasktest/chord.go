@@ -19,7 +19,7 @@ var chordTests = map[string]func(*testing.T, *world){
 	"a chord in a chain":                    testChordInChain,
 	"chains and chords in the header":       testChordOfChains,
 	"a header of nothing":                   testEmptyChord,
-	"a part that fails fails the body":      testChordFails,
+	"a failing part fails the body":         testChordFails,
 	"a part that is revoked fails the body": testChordRevoked,
 	"a group in the header is refused":      testChordOfGroups,
 	"no store":                              testNoChordStore,

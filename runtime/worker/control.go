@@ -82,12 +82,13 @@ func scaleArguments(args []string) (map[string]any, error) { return numbers(args
 
 func numbers(args []string, names ...string) (map[string]any, error) {
 	out := map[string]any{}
-	for i, text := range args {
+	for i, name := range names[:min(len(names), len(args))] {
+		text := args[i]
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
 			return nil, misuse("%q: want a number", text)
 		}
-		out[names[i]] = n
+		out[name] = n
 	}
 	return out, nil
 }

@@ -91,7 +91,7 @@ func (p *program) tellFleet(ctx context.Context, broker *urlFlag, f *fleetFlags,
 	}
 	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
 		client := control.NewClient(t, config)
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		if c.silent {
 			return client.Tell(ctx, c.name, arguments)
 		}

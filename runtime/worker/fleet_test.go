@@ -31,8 +31,9 @@ func TestInspect(t *testing.T) {
 		waiting := send(t, ctx, echo.With(task.Queue(queue)), args{Text: "s3cret", Number: 7})
 		matches := func(want string, command ...string) {
 			t.Helper()
-			for out := ""; ; {
-				if out = s.inspected(url, name, command...); regexp.MustCompile(want).MatchString(out) {
+			for {
+				out := s.inspected(url, name, command...)
+				if regexp.MustCompile(want).MatchString(out) {
 					return
 				}
 				if ctx.Err() != nil || t.Failed() {

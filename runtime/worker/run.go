@@ -248,7 +248,7 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	if err != nil {
 		return err
 	}
-	defer remote.Close()
+	defer func() { _ = remote.Close() }()
 	start := newBanner(w.transport, r, worker.Config(), w.health.address)
 	if w.log.text {
 		w.tellf("%s", start.text())

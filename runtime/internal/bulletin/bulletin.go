@@ -18,7 +18,8 @@ const (
 	MaxBody = 8 << 20
 	// MaxWaiting and MaxWaitingBytes bound the broadcasts that are on their way out of a process, and those
 	// that wait for one listener.
-	MaxWaiting, MaxWaitingBytes = 10_000, 2 * MaxBody
+	MaxWaiting      = 10_000
+	MaxWaitingBytes = 2 * MaxBody
 	// defaultTTL is how long a broadcast may lie unread if the listener says nothing else.
 	defaultTTL = 5 * time.Minute
 )
