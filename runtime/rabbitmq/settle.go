@@ -48,8 +48,7 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
 	_ = s.channel.Ack(d.Tag, false)
-	if len(o.Publish) > 0 {
-		// What has taken the place of this message may end the process: this one must not be there beside it.
+	if o.Firm || len(o.Publish) > 0 { // what has taken the place of this message may end the process
 		s.awaitHeard(ctx)
 	} else {
 		s.writes.flush(ctx)

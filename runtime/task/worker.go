@@ -94,7 +94,7 @@ const (
 	// settleInSlot is how long a task must have run for its slot to wait until it is settled. So the process that is
 	// killed has no more such tasks to start again than it has slots. A shorter one would wait for longer than it
 	// ran: its slot takes the next one, up to the prefetch.
-	settleInSlot = 10 * time.Millisecond
+	settleInSlot = 20 * time.Millisecond
 	// settleRetryDelay keeps a message whose outcome the broker refuses from spinning.
 	settleRetryDelay = time.Second
 )
@@ -571,6 +571,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		r.overhead = time.Since(start) - r.took
 		// A suspect too: until it is settled, the end of the process would be taken for its doing.
 		if r.turn != nil || r.took >= settleInSlot {
+			outcome.Firm = true
 			w.conclude(r, outcome, early)
 			return
 		}

@@ -83,7 +83,7 @@ func TestResultTTLFlag(t *testing.T) {
 		}
 	}
 
-	f := &runFlags{concurrency: 1, maxBody: 1, maxResult: 1, resultTTL: 0, hostname: "w"}
+	f := &runFlags{concurrency: 1, maxBody: 1, maxResult: 1, resultTTL: 0, hostname: "w", control: "full"}
 	if config, err := f.config(newCatalog(testTasks())); config.ResultTTL >= 0 || err != nil {
 		t.Errorf("-result-ttl 0: %s, %v; want a negative one, which is for ever", config.ResultTTL, err)
 	}

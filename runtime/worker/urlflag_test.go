@@ -64,7 +64,7 @@ func TestURLFileIsMissing(t *testing.T) {
 	for line, want := range map[string]string{
 		"run -broker-file /gone/url":                                        "worker: -broker-file /gone/url: no such file or directory\n",
 		"call quiet -broker-file /gone/url":                                 "worker: -broker-file /gone/url: no such file or directory\n",
-		"ping -broker-file /":                                               "worker: -broker-file /: is a directory\n",
+		"inspect ping -broker-file /":                                       "worker: -broker-file /: is a directory\n",
 		"-broker memory:x -mail-file /gone/url -mail-to a@x -mail-from a@x": "worker: -mail-file /gone/url: no such file or directory\n",
 	} {
 		newShell(t).want(failed, "", want, strings.Fields(line)...)

@@ -121,12 +121,12 @@ func bodies() []poison {
 		undecodable("as Python prints it", `[(), {'text': '`+secret+`'}, {}]`),
 		undecodable("base64", base64.StdEncoding.EncodeToString([]byte(good))),
 		undecodable("JSON 100,000 deep", strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)),
-		{name: "odd embed", edit: body(strings.Replace(good, "},{}]", `},{"chain":5,"chord":"x","callbacks":{"a":[1]},"errbacks":[[]]}]`, 1)), runs: true},
+		{name: "odd embed", edit: body(strings.Replace(good, "},{}]", `},{"chain":5,"chord":"x","callbacks":{"a":[1]},"errbacks":[[]]}]`, 1)), dead: task.ReasonBadHeader},
 		{name: "embed null", edit: body(strings.Replace(good, "},{}]", "},null]", 1)), runs: true},
 		{name: "protocol 1", edit: func(m *task.Message) {
 			m.Headers = nil
 			m.Body = []byte(`{"task": "faults.typed", "id": "` + m.ID + `", "args": [], "kwargs": {}, "retries": 0}`)
-		}, dead: task.ReasonNotATask},
+		}, dead: task.ReasonBadArguments},
 		{name: "pickle", edit: func(m *task.Message) {
 			m.ContentType, m.ContentEncoding = "application/x-python-serialize", "binary"
 			m.Body = []byte("\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02ls\x94\x85\x94R\x94.")

@@ -52,6 +52,16 @@ func (t AddTask) With(options ...task.Option) AddTask {
 	return AddTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t AddTask) Sig(x, y int) task.Sig[int] {
+	return t.Task.Sig(&AddArgs{X: x, Y: y})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t AddTask) Step(y int) task.Step[int, int] {
+	return task.NewStep(t.Task, &AddArgs{Y: y}, AddArgs{}.X)
+}
+
 // Greet greets, by a name and how often.
 //
 // Task "go.greet".
@@ -89,6 +99,16 @@ func (t GreetTask) With(options ...task.Option) GreetTask {
 	return GreetTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t GreetTask) Sig(name string, times int, greeting *string) task.Sig[string] {
+	return t.Task.Sig(&GreetArgs{Name: name, Times: times, Greeting: greeting})
+}
+
+// Step is the call without name, which is the result of the task before it.
+func (t GreetTask) Step(times int, greeting *string) task.Step[string, string] {
+	return task.NewStep(t.Task, &GreetArgs{Times: times, Greeting: greeting}, GreetArgs{}.Name)
+}
+
 // Join takes any number of texts.
 //
 // Task "go.join".
@@ -124,6 +144,16 @@ func (t JoinTask) With(options ...task.Option) JoinTask {
 	return JoinTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t JoinTask) Sig(separator string, texts ...string) task.Sig[string] {
+	return t.Task.Sig(&JoinArgs{Separator: separator, Texts: texts})
+}
+
+// Step is the call without separator, which is the result of the task before it.
+func (t JoinTask) Step(texts ...string) task.Step[string, string] {
+	return task.NewStep(t.Task, &JoinArgs{Texts: texts}, JoinArgs{}.Separator)
+}
+
 // About tells what a task knows of its own message.
 //
 // Task "go.about".
@@ -151,6 +181,11 @@ func (t AboutTask) Delay(ctx context.Context) (*task.Call[Message], error) {
 // With returns the task with other options for the next call.
 func (t AboutTask) With(options ...task.Option) AboutTask {
 	return AboutTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t AboutTask) Sig() task.Sig[Message] {
+	return t.Task.Sig(&AboutArgs{})
 }
 
 // Digest returns the length of a text in bytes and its SHA-256.
@@ -184,6 +219,16 @@ func (t DigestTask) Delay(ctx context.Context, text string) (*task.Call[string],
 // With returns the task with other options for the next call.
 func (t DigestTask) With(options ...task.Option) DigestTask {
 	return DigestTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t DigestTask) Sig(text string) task.Sig[string] {
+	return t.Task.Sig(&DigestArgs{Text: text})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t DigestTask) Step() task.Step[string, string] {
+	return task.NewStep(t.Task, &DigestArgs{}, DigestArgs{}.Text)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -227,6 +272,16 @@ func (t RepeatTask) With(options ...task.Option) RepeatTask {
 	return RepeatTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t RepeatTask) Sig(text string, times int) task.Sig[string] {
+	return t.Task.Sig(&RepeatArgs{Text: text, Times: times})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t RepeatTask) Step(times int) task.Step[string, string] {
+	return task.NewStep(t.Task, &RepeatArgs{Times: times}, RepeatArgs{}.Text)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t RepeatTask) Retry(ctx context.Context, cause error, text string, times int) error {
@@ -266,6 +321,16 @@ func (t FailTask) With(options ...task.Option) FailTask {
 	return FailTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t FailTask) Sig(how string) task.Sig[task.None] {
+	return t.Task.Sig(&FailArgs{How: how})
+}
+
+// Step is the call without how, which is the result of the task before it.
+func (t FailTask) Step() task.Step[string, task.None] {
+	return task.NewStep(t.Task, &FailArgs{}, FailArgs{}.How)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t FailTask) Retry(ctx context.Context, cause error, how string) error {
@@ -301,6 +366,11 @@ func (t NothingTask) With(options ...task.Option) NothingTask {
 	return NothingTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t NothingTask) Sig() task.Sig[task.None] {
+	return t.Task.Sig(&NothingArgs{})
+}
+
 // Silent ignores its result.
 //
 // Task "go.silent".
@@ -329,6 +399,11 @@ func (t SilentTask) Delay(ctx context.Context) (*task.Call[int], error) {
 // With returns the task with other options for the next call.
 func (t SilentTask) With(options ...task.Option) SilentTask {
 	return SilentTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t SilentTask) Sig() task.Sig[int] {
+	return t.Task.Sig(&SilentArgs{})
 }
 
 // Flaky fails until it has been tried a number of times more, and then returns how many tries that took.
@@ -364,6 +439,16 @@ func (t FlakyTask) Delay(ctx context.Context, failures int) (*task.Call[int], er
 // With returns the task with other options for the next call.
 func (t FlakyTask) With(options ...task.Option) FlakyTask {
 	return FlakyTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t FlakyTask) Sig(failures int) task.Sig[int] {
+	return t.Task.Sig(&FlakyArgs{Failures: failures})
+}
+
+// Step is the call without failures, which is the result of the task before it.
+func (t FlakyTask) Step() task.Step[int, int] {
+	return task.NewStep(t.Task, &FlakyArgs{}, FlakyArgs{}.Failures)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -405,6 +490,16 @@ func (t WaitTask) With(options ...task.Option) WaitTask {
 	return WaitTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t WaitTask) Sig(seconds float64) task.Sig[float64] {
+	return t.Task.Sig(&WaitArgs{Seconds: seconds})
+}
+
+// Step is the call without seconds, which is the result of the task before it.
+func (t WaitTask) Step() task.Step[float64, float64] {
+	return task.NewStep(t.Task, &WaitArgs{}, WaitArgs{}.Seconds)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t WaitTask) Retry(ctx context.Context, cause error, seconds float64) error {
@@ -444,6 +539,16 @@ func (t NoteTask) With(options ...task.Option) NoteTask {
 	return NoteTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t NoteTask) Sig(text string) task.Sig[task.None] {
+	return t.Task.Sig(&NoteArgs{Text: text})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t NoteTask) Step() task.Step[string, task.None] {
+	return task.NewStep(t.Task, &NoteArgs{}, NoteArgs{}.Text)
+}
+
 // Noted returns all notes that begin with a text.
 //
 // Task "go.noted".
@@ -479,6 +584,16 @@ func (t NotedTask) With(options ...task.Option) NotedTask {
 	return NotedTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t NotedTask) Sig(prefix string) task.Sig[[]string] {
+	return t.Task.Sig(&NotedArgs{Prefix: prefix})
+}
+
+// Step is the call without prefix, which is the result of the task before it.
+func (t NotedTask) Step() task.Step[string, []string] {
+	return task.NewStep(t.Task, &NotedArgs{}, NotedArgs{}.Prefix)
+}
+
 // ValueBool is the task "go.value.bool".
 var ValueBool = ValueBoolTask{task.Define[ValueBoolArgs](task.Spec{
 	Name:      "go.value.bool",
@@ -510,6 +625,16 @@ func (t ValueBoolTask) Delay(ctx context.Context, x bool, seen string) (*task.Ca
 // With returns the task with other options for the next call.
 func (t ValueBoolTask) With(options ...task.Option) ValueBoolTask {
 	return ValueBoolTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueBoolTask) Sig(x bool, seen string) task.Sig[bool] {
+	return t.Task.Sig(&ValueBoolArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueBoolTask) Step(seen string) task.Step[bool, bool] {
+	return task.NewStep(t.Task, &ValueBoolArgs{Seen: seen}, ValueBoolArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -551,6 +676,16 @@ func (t ValueStringTask) With(options ...task.Option) ValueStringTask {
 	return ValueStringTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueStringTask) Sig(x, seen string) task.Sig[string] {
+	return t.Task.Sig(&ValueStringArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueStringTask) Step(seen string) task.Step[string, string] {
+	return task.NewStep(t.Task, &ValueStringArgs{Seen: seen}, ValueStringArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueStringTask) Retry(ctx context.Context, cause error, x, seen string) error {
@@ -590,6 +725,16 @@ func (t ValueInt64Task) With(options ...task.Option) ValueInt64Task {
 	return ValueInt64Task{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueInt64Task) Sig(x int64, seen string) task.Sig[int64] {
+	return t.Task.Sig(&ValueInt64Args{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueInt64Task) Step(seen string) task.Step[int64, int64] {
+	return task.NewStep(t.Task, &ValueInt64Args{Seen: seen}, ValueInt64Args{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueInt64Task) Retry(ctx context.Context, cause error, x int64, seen string) error {
@@ -627,6 +772,16 @@ func (t ValueUint64Task) Delay(ctx context.Context, x uint64, seen string) (*tas
 // With returns the task with other options for the next call.
 func (t ValueUint64Task) With(options ...task.Option) ValueUint64Task {
 	return ValueUint64Task{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueUint64Task) Sig(x uint64, seen string) task.Sig[uint64] {
+	return t.Task.Sig(&ValueUint64Args{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueUint64Task) Step(seen string) task.Step[uint64, uint64] {
+	return task.NewStep(t.Task, &ValueUint64Args{Seen: seen}, ValueUint64Args{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -670,6 +825,16 @@ func (t ValueBigTask) With(options ...task.Option) ValueBigTask {
 	return ValueBigTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueBigTask) Sig(x *big.Int, seen string) task.Sig[*big.Int] {
+	return t.Task.Sig(&ValueBigArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueBigTask) Step(seen string) task.Step[*big.Int, *big.Int] {
+	return task.NewStep(t.Task, &ValueBigArgs{Seen: seen}, ValueBigArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueBigTask) Retry(ctx context.Context, cause error, x *big.Int, seen string) error {
@@ -707,6 +872,16 @@ func (t ValueFloatTask) Delay(ctx context.Context, x float64, seen string) (*tas
 // With returns the task with other options for the next call.
 func (t ValueFloatTask) With(options ...task.Option) ValueFloatTask {
 	return ValueFloatTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueFloatTask) Sig(x float64, seen string) task.Sig[float64] {
+	return t.Task.Sig(&ValueFloatArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueFloatTask) Step(seen string) task.Step[float64, float64] {
+	return task.NewStep(t.Task, &ValueFloatArgs{Seen: seen}, ValueFloatArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -748,6 +923,16 @@ func (t ValueBytesTask) With(options ...task.Option) ValueBytesTask {
 	return ValueBytesTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueBytesTask) Sig(x []byte, seen string) task.Sig[[]byte] {
+	return t.Task.Sig(&ValueBytesArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueBytesTask) Step(seen string) task.Step[[]byte, []byte] {
+	return task.NewStep(t.Task, &ValueBytesArgs{Seen: seen}, ValueBytesArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueBytesTask) Retry(ctx context.Context, cause error, x []byte, seen string) error {
@@ -785,6 +970,16 @@ func (t ValueTimeTask) Delay(ctx context.Context, x time.Time, seen string) (*ta
 // With returns the task with other options for the next call.
 func (t ValueTimeTask) With(options ...task.Option) ValueTimeTask {
 	return ValueTimeTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueTimeTask) Sig(x time.Time, seen string) task.Sig[time.Time] {
+	return t.Task.Sig(&ValueTimeArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueTimeTask) Step(seen string) task.Step[time.Time, time.Time] {
+	return task.NewStep(t.Task, &ValueTimeArgs{Seen: seen}, ValueTimeArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -826,6 +1021,16 @@ func (t ValueDurationTask) With(options ...task.Option) ValueDurationTask {
 	return ValueDurationTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueDurationTask) Sig(x time.Duration, seen string) task.Sig[time.Duration] {
+	return t.Task.Sig(&ValueDurationArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueDurationTask) Step(seen string) task.Step[time.Duration, time.Duration] {
+	return task.NewStep(t.Task, &ValueDurationArgs{Seen: seen}, ValueDurationArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueDurationTask) Retry(ctx context.Context, cause error, x time.Duration, seen string) error {
@@ -863,6 +1068,16 @@ func (t ValueUUIDTask) Delay(ctx context.Context, x uuid.UUID, seen string) (*ta
 // With returns the task with other options for the next call.
 func (t ValueUUIDTask) With(options ...task.Option) ValueUUIDTask {
 	return ValueUUIDTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueUUIDTask) Sig(x uuid.UUID, seen string) task.Sig[uuid.UUID] {
+	return t.Task.Sig(&ValueUUIDArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueUUIDTask) Step(seen string) task.Step[uuid.UUID, uuid.UUID] {
+	return task.NewStep(t.Task, &ValueUUIDArgs{Seen: seen}, ValueUUIDArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -904,6 +1119,16 @@ func (t ValueRawTask) With(options ...task.Option) ValueRawTask {
 	return ValueRawTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueRawTask) Sig(x json.RawMessage, seen string) task.Sig[json.RawMessage] {
+	return t.Task.Sig(&ValueRawArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueRawTask) Step(seen string) task.Step[json.RawMessage, json.RawMessage] {
+	return task.NewStep(t.Task, &ValueRawArgs{Seen: seen}, ValueRawArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueRawTask) Retry(ctx context.Context, cause error, x json.RawMessage, seen string) error {
@@ -941,6 +1166,16 @@ func (t ValueStructTask) Delay(ctx context.Context, x Point, seen string) (*task
 // With returns the task with other options for the next call.
 func (t ValueStructTask) With(options ...task.Option) ValueStructTask {
 	return ValueStructTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueStructTask) Sig(x Point, seen string) task.Sig[Point] {
+	return t.Task.Sig(&ValueStructArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueStructTask) Step(seen string) task.Step[Point, Point] {
+	return task.NewStep(t.Task, &ValueStructArgs{Seen: seen}, ValueStructArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -984,6 +1219,16 @@ func (t ValueIntsTask) With(options ...task.Option) ValueIntsTask {
 	return ValueIntsTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueIntsTask) Sig(x []int64, seen string) task.Sig[[]int64] {
+	return t.Task.Sig(&ValueIntsArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueIntsTask) Step(seen string) task.Step[[]int64, []int64] {
+	return task.NewStep(t.Task, &ValueIntsArgs{Seen: seen}, ValueIntsArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueIntsTask) Retry(ctx context.Context, cause error, x []int64, seen string) error {
@@ -1025,6 +1270,16 @@ func (t ValueStringsTask) With(options ...task.Option) ValueStringsTask {
 	return ValueStringsTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueStringsTask) Sig(x []string, seen string) task.Sig[[]string] {
+	return t.Task.Sig(&ValueStringsArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueStringsTask) Step(seen string) task.Step[[]string, []string] {
+	return task.NewStep(t.Task, &ValueStringsArgs{Seen: seen}, ValueStringsArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueStringsTask) Retry(ctx context.Context, cause error, x []string, seen string) error {
@@ -1062,6 +1317,16 @@ func (t ValuePairTask) Delay(ctx context.Context, x [2]int64, seen string) (*tas
 // With returns the task with other options for the next call.
 func (t ValuePairTask) With(options ...task.Option) ValuePairTask {
 	return ValuePairTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValuePairTask) Sig(x [2]int64, seen string) task.Sig[[2]int64] {
+	return t.Task.Sig(&ValuePairArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValuePairTask) Step(seen string) task.Step[[2]int64, [2]int64] {
+	return task.NewStep(t.Task, &ValuePairArgs{Seen: seen}, ValuePairArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -1105,6 +1370,16 @@ func (t ValueMapTask) With(options ...task.Option) ValueMapTask {
 	return ValueMapTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueMapTask) Sig(x map[string]int64, seen string) task.Sig[map[string]int64] {
+	return t.Task.Sig(&ValueMapArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueMapTask) Step(seen string) task.Step[map[string]int64, map[string]int64] {
+	return task.NewStep(t.Task, &ValueMapArgs{Seen: seen}, ValueMapArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueMapTask) Retry(ctx context.Context, cause error, x map[string]int64, seen string) error {
@@ -1146,6 +1421,16 @@ func (t ValueNumberedTask) With(options ...task.Option) ValueNumberedTask {
 	return ValueNumberedTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueNumberedTask) Sig(x map[int64]string, seen string) task.Sig[map[int64]string] {
+	return t.Task.Sig(&ValueNumberedArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueNumberedTask) Step(seen string) task.Step[map[int64]string, map[int64]string] {
+	return task.NewStep(t.Task, &ValueNumberedArgs{Seen: seen}, ValueNumberedArgs{}.X)
+}
+
 // Retry returns the error with which a running task asks to run again with
 // these arguments; cause is what went wrong.
 func (t ValueNumberedTask) Retry(ctx context.Context, cause error, x map[int64]string, seen string) error {
@@ -1185,6 +1470,16 @@ func (t ValueMaybeTask) Delay(ctx context.Context, x *int64, seen string) (*task
 // With returns the task with other options for the next call.
 func (t ValueMaybeTask) With(options ...task.Option) ValueMaybeTask {
 	return ValueMaybeTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t ValueMaybeTask) Sig(x *int64, seen string) task.Sig[*int64] {
+	return t.Task.Sig(&ValueMaybeArgs{X: x, Seen: seen})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t ValueMaybeTask) Step(seen string) task.Step[*int64, *int64] {
+	return task.NewStep(t.Task, &ValueMaybeArgs{Seen: seen}, ValueMaybeArgs{}.X)
 }
 
 // Retry returns the error with which a running task asks to run again with
@@ -1229,6 +1524,16 @@ func (t PyAddTask) With(options ...task.Option) PyAddTask {
 	return PyAddTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyAddTask) Sig(x, y int64) task.Sig[int64] {
+	return t.Task.Sig(&PyAddArgs{X: x, Y: y})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyAddTask) Step(y int64) task.Step[int64, int64] {
+	return task.NewStep(t.Task, &PyAddArgs{Y: y}, PyAddArgs{}.X)
+}
+
 // PyGreet is the task "pytasks.greet".
 var PyGreet = PyGreetTask{task.Define[PyGreetArgs](task.Spec{
 	Name:       "pytasks.greet",
@@ -1267,6 +1572,16 @@ func (t PyGreetTask) With(options ...task.Option) PyGreetTask {
 	return PyGreetTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyGreetTask) Sig(name string, times int, greeting string) task.Sig[string] {
+	return t.Task.Sig(&PyGreetArgs{Name: name, Times: times, Greeting: greeting})
+}
+
+// Step is the call without name, which is the result of the task before it.
+func (t PyGreetTask) Step(times int, greeting string) task.Step[string, string] {
+	return task.NewStep(t.Task, &PyGreetArgs{Times: times, Greeting: greeting}, PyGreetArgs{}.Name)
+}
+
 // PyNothing is the task "pytasks.nothing".
 var PyNothing = PyNothingTask{task.Define[PyNothingArgs](task.Spec{
 	Name:       "pytasks.nothing",
@@ -1295,6 +1610,11 @@ func (t PyNothingTask) Delay(ctx context.Context) (*task.Call[task.None], error)
 // With returns the task with other options for the next call.
 func (t PyNothingTask) With(options ...task.Option) PyNothingTask {
 	return PyNothingTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyNothingTask) Sig() task.Sig[task.None] {
+	return t.Task.Sig(&PyNothingArgs{})
 }
 
 // PyFail is the task "pytasks.fail".
@@ -1331,6 +1651,16 @@ func (t PyFailTask) With(options ...task.Option) PyFailTask {
 	return PyFailTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyFailTask) Sig(how string) task.Sig[task.None] {
+	return t.Task.Sig(&PyFailArgs{How: how})
+}
+
+// Step is the call without how, which is the result of the task before it.
+func (t PyFailTask) Step() task.Step[string, task.None] {
+	return task.NewStep(t.Task, &PyFailArgs{}, PyFailArgs{}.How)
+}
+
 // PyFlaky is the task "pytasks.flaky".
 var PyFlaky = PyFlakyTask{task.Define[PyFlakyArgs](task.Spec{
 	Name:       "pytasks.flaky",
@@ -1365,6 +1695,16 @@ func (t PyFlakyTask) With(options ...task.Option) PyFlakyTask {
 	return PyFlakyTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyFlakyTask) Sig(failures int) task.Sig[int] {
+	return t.Task.Sig(&PyFlakyArgs{Failures: failures})
+}
+
+// Step is the call without failures, which is the result of the task before it.
+func (t PyFlakyTask) Step() task.Step[int, int] {
+	return task.NewStep(t.Task, &PyFlakyArgs{}, PyFlakyArgs{}.Failures)
+}
+
 // PyAbout is the task "pytasks.about".
 var PyAbout = PyAboutTask{task.Define[PyAboutArgs](task.Spec{
 	Name:       "pytasks.about",
@@ -1395,6 +1735,11 @@ func (t PyAboutTask) With(options ...task.Option) PyAboutTask {
 	return PyAboutTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyAboutTask) Sig() task.Sig[PyMessage] {
+	return t.Task.Sig(&PyAboutArgs{})
+}
+
 // PyMissing is the task "pytasks.no_such".
 var PyMissing = PyMissingTask{task.Define[PyMissingArgs](task.Spec{
 	Name:       "pytasks.no_such",
@@ -1423,6 +1768,11 @@ func (t PyMissingTask) Delay(ctx context.Context) (*task.Call[task.None], error)
 // With returns the task with other options for the next call.
 func (t PyMissingTask) With(options ...task.Option) PyMissingTask {
 	return PyMissingTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyMissingTask) Sig() task.Sig[task.None] {
+	return t.Task.Sig(&PyMissingArgs{})
 }
 
 // PyAddByPosition is the task "pytasks.add_by_position".
@@ -1462,6 +1812,16 @@ func (t PyAddByPositionTask) With(options ...task.Option) PyAddByPositionTask {
 	return PyAddByPositionTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyAddByPositionTask) Sig(x, y int64) task.Sig[int64] {
+	return t.Task.Sig(&PyAddByPositionArgs{X: x, Y: y})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyAddByPositionTask) Step(y int64) task.Step[int64, int64] {
+	return task.NewStep(t.Task, &PyAddByPositionArgs{Y: y}, PyAddByPositionArgs{}.X)
+}
+
 // PyShowBool is the task "pytasks.show_bool".
 var PyShowBool = PyShowBoolTask{task.Define[PyShowBoolArgs](task.Spec{
 	Name:       "pytasks.show_bool",
@@ -1494,6 +1854,16 @@ func (t PyShowBoolTask) Delay(ctx context.Context, x bool) (*task.Call[string], 
 // With returns the task with other options for the next call.
 func (t PyShowBoolTask) With(options ...task.Option) PyShowBoolTask {
 	return PyShowBoolTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowBoolTask) Sig(x bool) task.Sig[string] {
+	return t.Task.Sig(&PyShowBoolArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowBoolTask) Step() task.Step[bool, string] {
+	return task.NewStep(t.Task, &PyShowBoolArgs{}, PyShowBoolArgs{}.X)
 }
 
 // PyShowInt64 is the task "pytasks.show_int64".
@@ -1530,6 +1900,16 @@ func (t PyShowInt64Task) With(options ...task.Option) PyShowInt64Task {
 	return PyShowInt64Task{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowInt64Task) Sig(x int64) task.Sig[string] {
+	return t.Task.Sig(&PyShowInt64Args{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowInt64Task) Step() task.Step[int64, string] {
+	return task.NewStep(t.Task, &PyShowInt64Args{}, PyShowInt64Args{}.X)
+}
+
 // PyShowUint64 is the task "pytasks.show_uint64".
 var PyShowUint64 = PyShowUint64Task{task.Define[PyShowUint64Args](task.Spec{
 	Name:       "pytasks.show_uint64",
@@ -1562,6 +1942,16 @@ func (t PyShowUint64Task) Delay(ctx context.Context, x uint64) (*task.Call[strin
 // With returns the task with other options for the next call.
 func (t PyShowUint64Task) With(options ...task.Option) PyShowUint64Task {
 	return PyShowUint64Task{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowUint64Task) Sig(x uint64) task.Sig[string] {
+	return t.Task.Sig(&PyShowUint64Args{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowUint64Task) Step() task.Step[uint64, string] {
+	return task.NewStep(t.Task, &PyShowUint64Args{}, PyShowUint64Args{}.X)
 }
 
 // PyShowBig is the task "pytasks.show_big".
@@ -1598,6 +1988,16 @@ func (t PyShowBigTask) With(options ...task.Option) PyShowBigTask {
 	return PyShowBigTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowBigTask) Sig(x *big.Int) task.Sig[string] {
+	return t.Task.Sig(&PyShowBigArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowBigTask) Step() task.Step[*big.Int, string] {
+	return task.NewStep(t.Task, &PyShowBigArgs{}, PyShowBigArgs{}.X)
+}
+
 // PyShowFloat is the task "pytasks.show_float".
 var PyShowFloat = PyShowFloatTask{task.Define[PyShowFloatArgs](task.Spec{
 	Name:       "pytasks.show_float",
@@ -1630,6 +2030,16 @@ func (t PyShowFloatTask) Delay(ctx context.Context, x float64) (*task.Call[strin
 // With returns the task with other options for the next call.
 func (t PyShowFloatTask) With(options ...task.Option) PyShowFloatTask {
 	return PyShowFloatTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowFloatTask) Sig(x float64) task.Sig[string] {
+	return t.Task.Sig(&PyShowFloatArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowFloatTask) Step() task.Step[float64, string] {
+	return task.NewStep(t.Task, &PyShowFloatArgs{}, PyShowFloatArgs{}.X)
 }
 
 // PyShowString is the task "pytasks.show_string".
@@ -1666,6 +2076,16 @@ func (t PyShowStringTask) With(options ...task.Option) PyShowStringTask {
 	return PyShowStringTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowStringTask) Sig(x string) task.Sig[string] {
+	return t.Task.Sig(&PyShowStringArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowStringTask) Step() task.Step[string, string] {
+	return task.NewStep(t.Task, &PyShowStringArgs{}, PyShowStringArgs{}.X)
+}
+
 // PyShowBytes is the task "pytasks.show_bytes".
 var PyShowBytes = PyShowBytesTask{task.Define[PyShowBytesArgs](task.Spec{
 	Name:       "pytasks.show_bytes",
@@ -1698,6 +2118,16 @@ func (t PyShowBytesTask) Delay(ctx context.Context, x []byte) (*task.Call[string
 // With returns the task with other options for the next call.
 func (t PyShowBytesTask) With(options ...task.Option) PyShowBytesTask {
 	return PyShowBytesTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowBytesTask) Sig(x []byte) task.Sig[string] {
+	return t.Task.Sig(&PyShowBytesArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowBytesTask) Step() task.Step[[]byte, string] {
+	return task.NewStep(t.Task, &PyShowBytesArgs{}, PyShowBytesArgs{}.X)
 }
 
 // PyShowTime is the task "pytasks.show_time".
@@ -1734,6 +2164,16 @@ func (t PyShowTimeTask) With(options ...task.Option) PyShowTimeTask {
 	return PyShowTimeTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowTimeTask) Sig(x time.Time) task.Sig[string] {
+	return t.Task.Sig(&PyShowTimeArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowTimeTask) Step() task.Step[time.Time, string] {
+	return task.NewStep(t.Task, &PyShowTimeArgs{}, PyShowTimeArgs{}.X)
+}
+
 // PyShowDuration is the task "pytasks.show_duration".
 var PyShowDuration = PyShowDurationTask{task.Define[PyShowDurationArgs](task.Spec{
 	Name:       "pytasks.show_duration",
@@ -1766,6 +2206,16 @@ func (t PyShowDurationTask) Delay(ctx context.Context, x time.Duration) (*task.C
 // With returns the task with other options for the next call.
 func (t PyShowDurationTask) With(options ...task.Option) PyShowDurationTask {
 	return PyShowDurationTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowDurationTask) Sig(x time.Duration) task.Sig[string] {
+	return t.Task.Sig(&PyShowDurationArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowDurationTask) Step() task.Step[time.Duration, string] {
+	return task.NewStep(t.Task, &PyShowDurationArgs{}, PyShowDurationArgs{}.X)
 }
 
 // PyShowUUID is the task "pytasks.show_uuid".
@@ -1802,6 +2252,16 @@ func (t PyShowUUIDTask) With(options ...task.Option) PyShowUUIDTask {
 	return PyShowUUIDTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowUUIDTask) Sig(x uuid.UUID) task.Sig[string] {
+	return t.Task.Sig(&PyShowUUIDArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowUUIDTask) Step() task.Step[uuid.UUID, string] {
+	return task.NewStep(t.Task, &PyShowUUIDArgs{}, PyShowUUIDArgs{}.X)
+}
+
 // PyShowRaw is the task "pytasks.show_raw".
 var PyShowRaw = PyShowRawTask{task.Define[PyShowRawArgs](task.Spec{
 	Name:       "pytasks.show_raw",
@@ -1834,6 +2294,16 @@ func (t PyShowRawTask) Delay(ctx context.Context, x json.RawMessage) (*task.Call
 // With returns the task with other options for the next call.
 func (t PyShowRawTask) With(options ...task.Option) PyShowRawTask {
 	return PyShowRawTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowRawTask) Sig(x json.RawMessage) task.Sig[string] {
+	return t.Task.Sig(&PyShowRawArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowRawTask) Step() task.Step[json.RawMessage, string] {
+	return task.NewStep(t.Task, &PyShowRawArgs{}, PyShowRawArgs{}.X)
 }
 
 // PyShowInts is the task "pytasks.show_ints".
@@ -1870,6 +2340,16 @@ func (t PyShowIntsTask) With(options ...task.Option) PyShowIntsTask {
 	return PyShowIntsTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowIntsTask) Sig(x []int64) task.Sig[string] {
+	return t.Task.Sig(&PyShowIntsArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowIntsTask) Step() task.Step[[]int64, string] {
+	return task.NewStep(t.Task, &PyShowIntsArgs{}, PyShowIntsArgs{}.X)
+}
+
 // PyShowPair is the task "pytasks.show_pair".
 var PyShowPair = PyShowPairTask{task.Define[PyShowPairArgs](task.Spec{
 	Name:       "pytasks.show_pair",
@@ -1902,6 +2382,16 @@ func (t PyShowPairTask) Delay(ctx context.Context, x [2]int64) (*task.Call[strin
 // With returns the task with other options for the next call.
 func (t PyShowPairTask) With(options ...task.Option) PyShowPairTask {
 	return PyShowPairTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowPairTask) Sig(x [2]int64) task.Sig[string] {
+	return t.Task.Sig(&PyShowPairArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowPairTask) Step() task.Step[[2]int64, string] {
+	return task.NewStep(t.Task, &PyShowPairArgs{}, PyShowPairArgs{}.X)
 }
 
 // PyShowMap is the task "pytasks.show_map".
@@ -1938,6 +2428,16 @@ func (t PyShowMapTask) With(options ...task.Option) PyShowMapTask {
 	return PyShowMapTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowMapTask) Sig(x map[string]int64) task.Sig[string] {
+	return t.Task.Sig(&PyShowMapArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowMapTask) Step() task.Step[map[string]int64, string] {
+	return task.NewStep(t.Task, &PyShowMapArgs{}, PyShowMapArgs{}.X)
+}
+
 // PyShowNumbered is the task "pytasks.show_numbered".
 var PyShowNumbered = PyShowNumberedTask{task.Define[PyShowNumberedArgs](task.Spec{
 	Name:       "pytasks.show_numbered",
@@ -1970,6 +2470,16 @@ func (t PyShowNumberedTask) Delay(ctx context.Context, x map[int64]string) (*tas
 // With returns the task with other options for the next call.
 func (t PyShowNumberedTask) With(options ...task.Option) PyShowNumberedTask {
 	return PyShowNumberedTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowNumberedTask) Sig(x map[int64]string) task.Sig[string] {
+	return t.Task.Sig(&PyShowNumberedArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowNumberedTask) Step() task.Step[map[int64]string, string] {
+	return task.NewStep(t.Task, &PyShowNumberedArgs{}, PyShowNumberedArgs{}.X)
 }
 
 // PyShowMaybe is the task "pytasks.show_maybe".
@@ -2006,6 +2516,16 @@ func (t PyShowMaybeTask) With(options ...task.Option) PyShowMaybeTask {
 	return PyShowMaybeTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowMaybeTask) Sig(x *int64) task.Sig[string] {
+	return t.Task.Sig(&PyShowMaybeArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowMaybeTask) Step() task.Step[*int64, string] {
+	return task.NewStep(t.Task, &PyShowMaybeArgs{}, PyShowMaybeArgs{}.X)
+}
+
 // PyShowStruct is the task "pytasks.show_struct".
 var PyShowStruct = PyShowStructTask{task.Define[PyShowStructArgs](task.Spec{
 	Name:       "pytasks.show_struct",
@@ -2040,6 +2560,16 @@ func (t PyShowStructTask) With(options ...task.Option) PyShowStructTask {
 	return PyShowStructTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyShowStructTask) Sig(x Point) task.Sig[string] {
+	return t.Task.Sig(&PyShowStructArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyShowStructTask) Step() task.Step[Point, string] {
+	return task.NewStep(t.Task, &PyShowStructArgs{}, PyShowStructArgs{}.X)
+}
+
 // PyEchoInt64 is the task "pytasks.echo_int64".
 var PyEchoInt64 = PyEchoInt64Task{task.Define[PyEchoInt64Args](task.Spec{
 	Name:       "pytasks.echo_int64",
@@ -2072,6 +2602,16 @@ func (t PyEchoInt64Task) Delay(ctx context.Context, x int64) (*task.Call[int64],
 // With returns the task with other options for the next call.
 func (t PyEchoInt64Task) With(options ...task.Option) PyEchoInt64Task {
 	return PyEchoInt64Task{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoInt64Task) Sig(x int64) task.Sig[int64] {
+	return t.Task.Sig(&PyEchoInt64Args{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoInt64Task) Step() task.Step[int64, int64] {
+	return task.NewStep(t.Task, &PyEchoInt64Args{}, PyEchoInt64Args{}.X)
 }
 
 // PyEchoBig is the task "pytasks.echo_big".
@@ -2110,6 +2650,16 @@ func (t PyEchoBigTask) With(options ...task.Option) PyEchoBigTask {
 	return PyEchoBigTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoBigTask) Sig(x *big.Int) task.Sig[*big.Int] {
+	return t.Task.Sig(&PyEchoBigArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoBigTask) Step() task.Step[*big.Int, *big.Int] {
+	return task.NewStep(t.Task, &PyEchoBigArgs{}, PyEchoBigArgs{}.X)
+}
+
 // PyEchoFloat is the task "pytasks.echo_float".
 var PyEchoFloat = PyEchoFloatTask{task.Define[PyEchoFloatArgs](task.Spec{
 	Name:       "pytasks.echo_float",
@@ -2142,6 +2692,16 @@ func (t PyEchoFloatTask) Delay(ctx context.Context, x float64) (*task.Call[float
 // With returns the task with other options for the next call.
 func (t PyEchoFloatTask) With(options ...task.Option) PyEchoFloatTask {
 	return PyEchoFloatTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoFloatTask) Sig(x float64) task.Sig[float64] {
+	return t.Task.Sig(&PyEchoFloatArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoFloatTask) Step() task.Step[float64, float64] {
+	return task.NewStep(t.Task, &PyEchoFloatArgs{}, PyEchoFloatArgs{}.X)
 }
 
 // PyEchoString is the task "pytasks.echo_string".
@@ -2178,6 +2738,16 @@ func (t PyEchoStringTask) With(options ...task.Option) PyEchoStringTask {
 	return PyEchoStringTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoStringTask) Sig(x string) task.Sig[string] {
+	return t.Task.Sig(&PyEchoStringArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoStringTask) Step() task.Step[string, string] {
+	return task.NewStep(t.Task, &PyEchoStringArgs{}, PyEchoStringArgs{}.X)
+}
+
 // PyEchoTime is the task "pytasks.echo_time".
 var PyEchoTime = PyEchoTimeTask{task.Define[PyEchoTimeArgs](task.Spec{
 	Name:       "pytasks.echo_time",
@@ -2210,6 +2780,16 @@ func (t PyEchoTimeTask) Delay(ctx context.Context, x time.Time) (*task.Call[time
 // With returns the task with other options for the next call.
 func (t PyEchoTimeTask) With(options ...task.Option) PyEchoTimeTask {
 	return PyEchoTimeTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoTimeTask) Sig(x time.Time) task.Sig[time.Time] {
+	return t.Task.Sig(&PyEchoTimeArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoTimeTask) Step() task.Step[time.Time, time.Time] {
+	return task.NewStep(t.Task, &PyEchoTimeArgs{}, PyEchoTimeArgs{}.X)
 }
 
 // PyEchoStruct is the task "pytasks.echo_struct".
@@ -2246,6 +2826,16 @@ func (t PyEchoStructTask) With(options ...task.Option) PyEchoStructTask {
 	return PyEchoStructTask{t.Task.With(options...)}
 }
 
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoStructTask) Sig(x Point) task.Sig[Point] {
+	return t.Task.Sig(&PyEchoStructArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoStructTask) Step() task.Step[Point, Point] {
+	return task.NewStep(t.Task, &PyEchoStructArgs{}, PyEchoStructArgs{}.X)
+}
+
 // PyEchoNumbered is the task "pytasks.echo_numbered".
 var PyEchoNumbered = PyEchoNumberedTask{task.Define[PyEchoNumberedArgs](task.Spec{
 	Name:       "pytasks.echo_numbered",
@@ -2280,6 +2870,16 @@ func (t PyEchoNumberedTask) Delay(ctx context.Context, x map[int64]string) (*tas
 // With returns the task with other options for the next call.
 func (t PyEchoNumberedTask) With(options ...task.Option) PyEchoNumberedTask {
 	return PyEchoNumberedTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyEchoNumberedTask) Sig(x map[int64]string) task.Sig[map[int64]string] {
+	return t.Task.Sig(&PyEchoNumberedArgs{X: x})
+}
+
+// Step is the call without x, which is the result of the task before it.
+func (t PyEchoNumberedTask) Step() task.Step[map[int64]string, map[int64]string] {
+	return task.NewStep(t.Task, &PyEchoNumberedArgs{}, PyEchoNumberedArgs{}.X)
 }
 
 // RegisterTasks makes the tasks of this package known to a worker's registry.

@@ -424,7 +424,7 @@ def reaches_the_task():
 
 @case("Python → Go: waiting")
 def gives_up():
-    result = app.send_task("go.wait", [1.5])
+    result = app.send_task("go.wait", [5.0])
     try:
         result.get(timeout=0.2)
         raise AssertionError("no timeout")
