@@ -79,7 +79,7 @@ type world struct {
 
 func newWorld(t testing.TB, fault string, p place) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), pick(2*patience, 30*time.Minute))
 	folder := t.TempDir()
 	w := &world{
 		TB: t, place: p, ctx: ctx, folder: folder,
