@@ -155,7 +155,7 @@ func docstring(b *strings.Builder, t *task) {
 	if lines[0] != "" {
 		lines = append(lines, "")
 	}
-	lines = append(lines[:len(lines):len(lines)], "Task "+strings.TrimSpace(text(t.Name))+".")
+	lines = append(slices.Clip(lines), "Task "+strings.TrimSpace(text(t.Name))+".")
 	if lines[0] == "" {
 		lines = lines[1:]
 	}

@@ -2,6 +2,7 @@
 //
 //	amqp://user:password@host/vhost    RabbitMQ
 //	amqps://user:password@host/vhost   RabbitMQ over TLS
+//	pyamqp://user:password@host/vhost  as in Celery: amqp://
 //	sqlite:path                        the embedded broker: a folder or a .db file
 //	memory:name                        inside this process, for tests
 //
@@ -87,8 +88,8 @@ func open(ctx context.Context, url string) (task.Transport, error) {
 	}
 	// A nil *Transport in a task.Transport would not be nil.
 	switch scheme {
-	case "amqp", "amqps":
-		t, err := rabbitmq.Open(ctx, url)
+	case "amqp", "amqps", "pyamqp": // the last is what Celery calls the first
+		t, err := rabbitmq.Open(ctx, strings.TrimPrefix(url, "py"))
 		if err != nil {
 			return nil, err
 		}

@@ -116,7 +116,7 @@ func (s *Server) rateLimit(r *request) (any, error) {
 	}
 	rate, err := readRate(limit)
 	if err != nil {
-		return nil, fmt.Errorf("Invalid rate limit string: %w", err) //nolint:staticcheck // Celery's text
+		return nil, fmt.Errorf("Invalid rate limit string: %w", err)
 	}
 	if s.worker.SetRateLimit(name, rate) != nil {
 		return nil, errUnknownTask

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -196,7 +197,7 @@ func (s *Server) attribute(e *task.Entry, name string) string {
 		}
 	case "max_retries":
 		if spec.MaxRetries != nil {
-			return fmt.Sprint(*spec.MaxRetries)
+			return strconv.Itoa(*spec.MaxRetries)
 		}
 	case "ignore_result":
 		return pythonBool(spec.IgnoreResult)

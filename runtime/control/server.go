@@ -107,6 +107,7 @@ func (s *Server) run(r *request) (any, error) {
 	}
 	if c.changes {
 		if s.config.Mode == Read {
+			s.logger.Warn("a command of remote control is refused: -control is read", "method", r.Method)
 			return nil, fmt.Errorf("worker %s can be asked, and not changed, by remote control (-control read): %s is refused", s.name, r.Method)
 		}
 		s.logger.Debug("a command of remote control", "method", r.Method)

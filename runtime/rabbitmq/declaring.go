@@ -54,6 +54,8 @@ type queueKind int
 
 const (
 	quorumQueue queueKind = iota
+	// foreignQueue is one of Celery's: classic, without arguments.
+	foreignQueue
 	// priorityQueue is classic: quorum queues know no priorities before RabbitMQ 4.
 	priorityQueue
 	// replyQueue takes the results for one process, and goes when that has been gone for a while.
@@ -76,7 +78,7 @@ func (d declaring) arguments(kind queueKind) amqp.Table {
 		return amqp.Table{"x-max-priority": int32(maxPriority)}
 	case kind == priorityQueue:
 		return amqp.Table{"x-queue-type": classicType, "x-max-priority": int32(maxPriority)}
-	case classic:
+	case classic || kind == foreignQueue:
 		return amqp.Table{}
 	default:
 		return amqp.Table{"x-queue-type": quorumType}
@@ -109,8 +111,11 @@ func (d declaring) mismatch(queue, argument, received, current string, cause err
 	if d.mode == declareCreate {
 		use = "leave out queue_type (-queue-type)"
 	}
-	return &declareError{cause: cause, text: fmt.Sprintf("queue %q has %s %s at the broker, and %s here; that can't be changed: to use it as it is, %s, or "+
-		"say the queue_type that it has; to have it as it is here, drain it and delete it, so that it is made anew",
+	if argument == "x-queue-type" && current == "none" {
+		current = classicType + " (it was made without one)"
+	}
+	return &declareError{cause: cause, text: fmt.Sprintf("queue %q has %s %s at the broker, and %s here; that can't be changed. To use it as it is: %s, or "+
+		"say the queue_type that it has. To have it as it is here: drain it and delete it, so that it is made anew",
 		queue, argument, plainValue(current), plainValue(received), use)}
 }
 

@@ -32,7 +32,10 @@ type publishing struct {
 // that only some clients read; a message that came from elsewhere may have them.
 func newPublishing(m *task.Message, now time.Time, strict bool) (*publishing, error) {
 	p := &publishing{Message: *m, queue: quorumQueue}
-	if m.Prioritized {
+	switch {
+	case m.Foreign:
+		p.queue = foreignQueue
+	case m.Prioritized:
 		p.queue = priorityQueue
 	}
 	p.aim(now)

@@ -72,7 +72,7 @@ func refusesDeclare(err error) bool {
 // taskQueue is queue for one of tasks, or their dead letters. longest is the longest time limit of its tasks.
 func (t *topology) taskQueue(name string, kind queueKind, longest time.Duration) error {
 	arguments := t.declaring.arguments(kind)
-	if t.record == nil && t.declaring.compares() {
+	if t.record == nil && t.declaring.compares() && kind != foreignQueue {
 		if err := t.compare(name, arguments); err != nil {
 			return err
 		}

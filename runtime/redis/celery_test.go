@@ -77,7 +77,7 @@ type peer struct {
 // start starts peer.py.
 func (f *fleet) start(args ...string) (*exec.Cmd, io.WriteCloser, io.ReadCloser) {
 	f.Helper()
-	cmd := exec.CommandContext(f.ctx, f.python, append([]string{"testdata/peer.py"}, args...)...) //nolint:gosec // the tests' own
+	cmd := exec.CommandContext(f.ctx, f.python, append([]string{"testdata/peer.py"}, args...)...)
 	in, err := cmd.StdinPipe()
 	f.check(err)
 	out, err := cmd.StdoutPipe()
@@ -187,7 +187,7 @@ func (f *fleet) goTasks() *task.Registry {
 	text("go.fail", func(_ context.Context, n *numbers) (string, error) { return "", &OverdrawnError{n.Text} })
 	text("go.panic", func(_ context.Context, n *numbers) (string, error) { panic(n.Text) })
 	text("go.retry", func(context.Context, *numbers) (string, error) { return "", task.RetryIn(0, nil) })
-	text("go.wait", func(ctx context.Context, _ *numbers) (string, error) {
+	text("go.wait", func(_ context.Context, _ *numbers) (string, error) {
 		return "", task.RetryIn(time.Hour, errors.New("not today"))
 	})
 	limited := spec("go.slow")
@@ -196,7 +196,7 @@ func (f *fleet) goTasks() *task.Registry {
 		<-ctx.Done()
 		return "", ctx.Err()
 	})
-	task.Define[numbers](spec("go.values"), func(v codec.Value, x *values) { codec.Any(v, x) }).Handle(r, func(_ context.Context, n *numbers) (values, error) {
+	task.Define[numbers](spec("go.values"), func(v codec.Value, x *values) { codec.Any(v, x) }).Handle(r, func(_ context.Context, _ *numbers) (values, error) {
 		return values{
 			Big: 1<<64 - 1, Text: "grüße", List: []any{1, nil, []any{"x"}},
 			Raw: json.RawMessage(`{"a": [1.10]}`), Data: []byte{0, 255},

@@ -120,7 +120,7 @@ func insist[T any](ctx context.Context, s *Store, f func(context.Context) (T, er
 			return value, err
 		}
 		select {
-		case <-time.After(wait/2 + rand.N(wait/2)): //nolint:gosec // no secret
+		case <-time.After(wait/2 + rand.N(wait/2)):
 		case <-ctx.Done():
 			return value, s.problem(errors.Join(context.Cause(ctx), err))
 		case <-s.ctx.Done():

@@ -113,7 +113,7 @@ CREATE TABLE broadcast (                -- what a listener has not heard yet
 	id       INTEGER PRIMARY KEY AUTOINCREMENT, -- also the order
 	listener INTEGER NOT NULL,
 	expires  INTEGER NOT NULL,
-	props    BLOB NOT NULL,             -- as in body
+	props    BLOB NOT NULL,             -- encoded as a message's
 	body     BLOB NOT NULL
 );
 CREATE INDEX broadcast_listener ON broadcast (listener);`, `

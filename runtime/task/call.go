@@ -36,7 +36,7 @@ func (c *Call[R]) Get(ctx context.Context) (R, error) {
 	}
 	stored, err := c.client.transport.AwaitResult(ctx, c.ID)
 	if err != nil {
-		return value, fmt.Errorf("waiting for the result of task %s %s: %w", c.task, c.ID, err)
+		return value, fmt.Errorf("waiting for the result of task %s %s%s: %w", c.task, c.ID, c.sentTo(), err)
 	}
 	failure, err := readResult(stored, c.task, func(v codec.Value) { c.result(v, &value) })
 	if err != nil {
@@ -46,6 +46,14 @@ func (c *Call[R]) Get(ctx context.Context) (R, error) {
 		return value, failure
 	}
 	return value, nil
+}
+
+// sentTo says where the task may still wait.
+func (c *Call[R]) sentTo() string {
+	if c.destination == "" {
+		return ""
+	}
+	return " (sent to " + c.destination + ": does a worker take from there?)"
 }
 
 // Status is what is known of a call at one moment.

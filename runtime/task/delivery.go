@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -181,9 +182,9 @@ func headerValue(value any) any {
 		if v == int64(int32(v)) {
 			return int32(v)
 		}
-		return exactFloat(float64(v), int64(float64(v)) == v, fmt.Sprint(v))
+		return exactFloat(float64(v), int64(float64(v)) == v, strconv.FormatInt(v, 10))
 	case uint64:
-		return exactFloat(float64(v), uint64(float64(v)) == v, fmt.Sprint(v))
+		return exactFloat(float64(v), uint64(float64(v)) == v, strconv.FormatUint(v, 10))
 	case *big.Int:
 		return v.String()
 	case time.Time:

@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 )
@@ -138,8 +139,8 @@ func (e *executor) spread(c *canvas, r *request, state State, failure *TaskError
 		}
 	}
 	if state == Failure {
-		for i := len(f.chain) - 1; i >= 0; i-- {
-			if err := e.skip(c, r, f.chain[i], failure); err != nil {
+		for _, v := range slices.Backward(f.chain) {
+			if err := e.skip(c, r, v, failure); err != nil {
 				return err
 			}
 		}

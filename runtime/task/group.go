@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -57,7 +58,7 @@ func groupPlan(members []*plan, result reflect.Type) *plan {
 				return nil, err
 			}
 			if len(s.links) > 0 { // each task would have them
-				return nil, fmt.Errorf("a group has no callbacks: want task.Chain(group, callback)")
+				return nil, errors.New("a group has no callbacks: want task.Chain(group, callback)")
 			}
 			return s, nil
 		},

@@ -27,6 +27,9 @@ type Message struct {
 	// Existing says that Queue must be there already, since it is another process's own
 	// ([Subscription.Own]): nothing is created, and ErrUnroutable if it is missing.
 	Existing bool
+	// Foreign says that others than workers of this module consume Queue, such as Celery's: if it is missing it is made as
+	// they make it.
+	Foreign bool
 	// Priority is the order within a queue, 0 to 9, larger first, as on the
 	// wire. (Users count the other way: [Priority].)
 	Priority uint8

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -45,8 +46,6 @@ func (e *executor) upgrade(m *Message) {
 	for name, value := range found {
 		headers[name] = headerValue(value)
 	}
-	for name, value := range m.Headers {
-		headers[name] = value
-	}
+	maps.Copy(headers, m.Headers)
 	m.Headers = headers
 }

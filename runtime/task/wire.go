@@ -142,7 +142,7 @@ const maxRepr = 1024
 
 // route sets what the options say of destination and time.
 func (o *callOptions) route(m *Message, visit func(codec.Fields), now time.Time) error {
-	m.Queue, m.Mandatory = o.queue, o.mandatory
+	m.Queue, m.Mandatory, m.Foreign = o.queue, o.mandatory, o.spec.Extern
 	m.Priority, m.Prioritized = o.wirePriority(), o.priority != nil
 	key, err := expandRoutingKey(o.routingKey, visit)
 	switch {

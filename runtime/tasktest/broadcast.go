@@ -71,7 +71,7 @@ func (e *ear) next() *task.Broadcast {
 func (e *ear) want(bodies string) {
 	e.w.Helper()
 	var got []string
-	for range strings.Fields(bodies) {
+	for range strings.FieldsSeq(bodies) {
 		got = append(got, string(e.next().Body))
 	}
 	if text := strings.Join(got, " "); text != bodies {

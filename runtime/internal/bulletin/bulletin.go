@@ -16,9 +16,10 @@ import (
 const (
 	// MaxBody is the largest body of a broadcast, in bytes. Larger ones are neither sent nor delivered.
 	MaxBody = 8 << 20
-	// MaxWaiting and MaxWaitingBytes bound the broadcasts that are on their way out of a process, and those
-	// that wait for one listener.
-	MaxWaiting      = 10_000
+	// MaxWaiting bounds the broadcasts that are on their way out of a process, and those that wait for one
+	// listener.
+	MaxWaiting = 10_000
+	// MaxWaitingBytes bounds their bodies, in bytes.
 	MaxWaitingBytes = 2 * MaxBody
 	// defaultTTL is how long a broadcast may lie unread if the listener says nothing else.
 	defaultTTL = 5 * time.Minute

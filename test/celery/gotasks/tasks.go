@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,12 +37,14 @@ func greet(name string, times int, greeting *string) string {
 //task:name go.join
 func join(separator string, texts ...string) string {
 	out := ""
+	var outSb39 strings.Builder
 	for i, text := range texts {
 		if i > 0 {
-			out += separator
+			outSb39.WriteString(separator)
 		}
-		out += text
+		outSb39.WriteString(text)
 	}
+	out += outSb39.String()
 	return out
 }
 

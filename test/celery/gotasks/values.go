@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,7 +46,7 @@ func Show(value any) string {
 		if x == nil {
 			return "nil"
 		}
-		return fmt.Sprint(*x)
+		return strconv.FormatInt(*x, 10)
 	case Point:
 		name := "nil"
 		if x.Name != nil {
