@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -225,6 +226,13 @@ func (e *executor) peek(r *request) *embed {
 		return nil
 	}
 	var raw []byte
+	large := len(body) > largeBody
+	defer func() {
+		if large { // or the next one would have to do without this memory
+			body, raw = nil, nil
+			debug.FreeOSMemory()
+		}
+	}()
 	err = guard(func() error {
 		return r.serializer.DecodeValue(body, func(v codec.Value) {
 			if v.List(0) == 3 {
@@ -234,6 +242,9 @@ func (e *executor) peek(r *request) *embed {
 			}
 		})
 	})
+	if err != nil && large {
+		return nil
+	}
 	if err != nil {
 		raw = body // of protocol 1
 	}
