@@ -112,7 +112,7 @@ func TestCelerysQueues(t *testing.T) {
 				"quorum": {"x-queue-type quorum at the broker, and none here", "declare=never", "queue_type", "delete it"},
 			}},
 			{"declare=verify", map[string][]string{
-				"classic": {"x-queue-type none at the broker, and quorum here"},
+				"classic": {"x-queue-type classic (it was made without one) at the broker, and quorum here"},
 			}},
 			{"queue_type=classic", map[string][]string{
 				"quorum": {"x-queue-type quorum at the broker, and none here", "leave out queue_type", "delete it"},
