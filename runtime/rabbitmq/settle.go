@@ -48,7 +48,7 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
 	_ = s.channel.Ack(d.Tag, false)
-	if o.Firm || len(o.Publish) > 0 { // what has taken the place of this message may end the process
+	if len(o.Publish) > 0 { // what has taken the place of this message may end the process
 		s.awaitHeard(ctx)
 	} else {
 		s.writes.flush(ctx)

@@ -175,9 +175,6 @@ type Outcome struct {
 	Result *Result
 	// Others are results of tasks that won't run because of how this one ended, stored or sent like Result.
 	Others []*Result
-	// Firm has Settle return when the broker has heard of the end, not when that has left the process: nothing that starts
-	// after it can run beside what the broker would deliver again.
-	Firm bool
 	// Early says that the task is yet to run: its message must not come again, not even after a power failure.
 	Early bool
 	// Requeue gives the message back as if it had never been delivered, instead of

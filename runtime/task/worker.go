@@ -571,7 +571,6 @@ func (w *Worker) run(ctx context.Context, r *request) {
 		r.overhead = time.Since(start) - r.took
 		// A suspect too: until it is settled, the end of the process would be taken for its doing.
 		if r.turn != nil || r.took >= settleInSlot {
-			outcome.Firm = true
 			w.conclude(r, outcome, early)
 			return
 		}

@@ -77,7 +77,8 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 	if workers == 1 {
 		w.atMost("started twice", w.row.startedTwice, 0)
 	} else {
-		w.atMost("started twice", w.row.startedTwice, workers*perWorker*faults)
+		// What runs; and, on a busy machine, what has just ended and whose ack the broker had not read.
+		w.atMost("started twice", w.row.startedTwice, pick(2, 1)*workers*perWorker*faults)
 	}
 }
 
