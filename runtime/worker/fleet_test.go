@@ -41,8 +41,8 @@ func TestInspect(t *testing.T) {
 				}
 			}
 		}
-		matches(`^`+name+`: +pong in [\d.]+(µs|ms|s)\n$`, "inspect", "ping")
-		matches(`(?m)^`+name+` +`+running.ID+` +[\d.]+(ns|µs|ms|s) +example.com/app/jobs.hold +`+queue+` +\[\] \{`, "inspect", "active")
+		matches(`^`+name+`: +pong in [\d.hmsµn]+\n$`, "inspect", "ping")
+		matches(`(?m)^`+name+` +`+running.ID+` +[\d.hmsµn]+ +example.com/app/jobs.hold +`+queue+` +\[\] \{`, "inspect", "active")
 		matches(`(?m)^`+name+` +`+waiting.ID+` +example.com/app/users.echo +`+queue+` +\[\] \{"number":7,"text":"\*\*\*"\}$`, "inspect", "reserved")
 		matches(`(?m)^`+name+` +none$`, "inspect", "scheduled")
 		matches(`(?m)^`+name+` +example.com/app/users.fail \[rate_limit=10/m\]$`, "inspect", "registered", "rate_limit")
