@@ -2,10 +2,13 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/taskgen/taskgen/runtime/codec"
 )
 
 // ClaimStore gives out the right to run a task, to one at a time. A [Transport] that stores results implements it too.
@@ -54,7 +57,7 @@ func (w *Worker) once(ctx context.Context, r *request) bool {
 		return true
 	case err == nil:
 		w.logger.Info("the task has run before, and is to run once: not run", "task", r.name, "id", r.id)
-		go w.conclude(r, Outcome{Result: done}, false)
+		go func() { w.conclude(r, w.executor.repeated(r, done), false) }()
 	default:
 		w.logger.Warn("the task is to run once, and can't be claimed: it waits", "task", r.name, "id", r.id, "for", claimPatience, "why", err)
 		next := later(r.message)
@@ -83,7 +86,7 @@ func (w *Worker) claim(ctx context.Context, r *request) (done *Result, err error
 	stored, err := w.transport.Result(asking, r.id)
 	if err != nil || stored != nil && stored.State == Success {
 		w.unclaim(c)
-		return w.executor.again(r, stored), err
+		return stored, err
 	}
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop, r.claim = stop, c
@@ -93,14 +96,41 @@ func (w *Worker) claim(ctx context.Context, r *request) (done *Result, err error
 
 var errRunsElsewhere = fmt.Errorf("another run of it goes on, or its worker has died less than %s ago", claimTTL)
 
-// again is a result that was stored before, as the outcome of a request.
-func (e *executor) again(r *request, stored *Result) *Result {
-	if stored == nil {
-		return nil
-	}
+// repeated is the outcome of a request whose task has succeeded before: that result, and what follows from it, since the worker that
+// has stored it may have died before it could send that. Whoever gets it twice knows it by its ids.
+func (e *executor) repeated(r *request, stored *Result) Outcome {
 	result := *stored
 	result.ReplyTo, result.TTL = r.message.ReplyTo, e.resultTTL
-	return &result
+	o := Outcome{Result: &result}
+	if r.follows = e.peek(r); r.follows == nil {
+		return o
+	}
+	c := e.canvas(r)
+	err := guard(func() error { return e.followStored(c, r, stored) })
+	if _, store := errors.AsType[*chordStoreError](err); store {
+		return e.giveBack(r, err)
+	}
+	if err != nil {
+		e.logger.Error("what follows a task that has run before can't be sent", "task", r.name, "id", r.id, "error", err)
+		return o
+	}
+	o.add(c)
+	return o
+}
+
+// followStored is follow for a result that was stored, by another serializer perhaps.
+func (e *executor) followStored(c *canvas, r *request, stored *Result) error {
+	s, ok := codec.ByContentType(stored.ContentType)
+	if !ok {
+		return fmt.Errorf("the stored result has the content type %q, which has no serializer here", stored.ContentType)
+	}
+	var value []byte
+	if err := s.DecodeMap(stored.Body, func(f codec.Fields) { value = f.Field("result").Raw(nil) }); err != nil {
+		return fmt.Errorf("the stored result: %w", err)
+	}
+	t := &transcoder{from: s, to: r.serializer}
+	err := e.follow(c, r, func(v codec.Value) { t.raw(v, value) })
+	return errors.Join(err, t.err)
 }
 
 // renew prolongs a claim until it is given back.

@@ -591,7 +591,7 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.probation.done(r, true)
 	w.statistics.settles()
 	defer w.statistics.count(r)
-	if outcome.Requeue || len(outcome.Publish) > 0 {
+	if outcome.Requeue || r.ended == Retried {
 		w.unclaim(r.claim) // the next run may begin before this one is settled
 	} else {
 		defer w.unclaim(r.claim) // or a copy could begin before the result is stored

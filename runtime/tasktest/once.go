@@ -108,3 +108,30 @@ func testOnceElsewhere(t *testing.T, w *world) {
 		return mine
 	})
 }
+
+// A worker may die when it has stored a result, and before it has sent what follows: the next one sends that, and runs nothing.
+func testOnceFollowed(t *testing.T, w *world) {
+	if !w.StoresResults {
+		return // see canClaim
+	}
+	ctx := w.client()
+	s := w.sums(task.WorkerConfig{Queues: []task.QueueConfig{{Name: w.queue}}})
+	queue := w.queue + "-once"
+	w.queues = append(w.queues, queue, queue+".dead", task.ProbationQueue(queue))
+	var runs atomic.Int64
+	say := task.New("conformance.once", func(context.Context, pair) (string, error) {
+		runs.Add(1)
+		return "run", nil
+	}, task.Spec{Queue: queue, Once: true})
+	stored := w.message("")
+	w.check(w.open().StoreResult(w.ctx, result(stored, task.Success, `"stored"`)))
+	r := task.NewRegistry()
+	say.Register(r)
+	w.run(r, task.WorkerConfig{Name: "once@test", Queues: []task.QueueConfig{{Name: queue}}})
+	_, err := say.With(task.ID(stored.ID), task.Link(s.tell("copy"))).Delay(ctx, pair{})
+	w.check(err)
+	w.eventually("what follows has run", func() bool { return s.noted("stored copy") })
+	if n := runs.Load(); n != 0 {
+		t.Errorf("it ran %d times, though its result was stored", n)
+	}
+}

@@ -49,6 +49,7 @@ var workerTests = map[string]func(*testing.T, *world){
 	"a call sent twice runs once":             testSentTwice,
 	"once means once in all processes":        testOnce,
 	"once waits for a run elsewhere":          testOnceElsewhere,
+	"what follows once is not left out":       testOnceFollowed,
 }
 
 // Args are the arguments of the suite's tasks.
