@@ -259,8 +259,8 @@ func (w *running) run(ctx context.Context, r *task.Registry) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		w.log.Info("told to stop; a second signal stops at once", "why", context.Cause(ctx))
 		w.health.draining.Store(true)
+		w.log.Info("told to stop; a second signal stops at once", "why", context.Cause(ctx))
 		stop()
 	})()
 	w.health.worker.Store(worker)
