@@ -29,9 +29,11 @@ const (
 	proof       = time.Second
 	longProof   = time.Minute
 	lonelyStart = 3
-	// countTimeout is how long a turn is kept for a suspect that was sent to be started; it may have gone to
-	// another worker.
-	countTimeout = 2 * time.Second
+	// countTimeout is how long a turn is kept at most for a suspect that was sent to be started; it may have gone to
+	// another worker. A suspect that was near an end only once keeps its turn for some times as long as others took to come
+	// back, and at least for minCountTimeout: after a crash of RabbitMQ all that waits in a classic queue is suspect.
+	countTimeout    = 2 * time.Second
+	minCountTimeout = 20 * time.Millisecond
 	// probationPrefetch is how many messages of the queue of suspects are held, for each slot. Those that wait for their
 	// turn, after several workers have ended, must leave room for those that are sent there to be started.
 	probationPrefetch = 10
@@ -55,6 +57,8 @@ type probation struct {
 	counted map[suspect]*turn
 	// proved is how many suspects have proved harmless.
 	proved int
+	// wayBack is about how long suspects take to come back.
+	wayBack time.Duration
 }
 
 // suspect is what a message is known by on its way through the broker.
@@ -71,11 +75,12 @@ type turn struct {
 	replaced bool
 	back     *request
 	over     bool
+	sent     time.Time
 	timer    *time.Timer
 }
 
 func newProbation(slots int, count, start func(*request)) *probation {
-	return &probation{slots: slots, count: count, start: start, counted: map[suspect]*turn{}}
+	return &probation{slots: slots, count: count, start: start, counted: map[suspect]*turn{}, wayBack: minCountTimeout}
 }
 
 // wants says whether the request must wait for its turn.
@@ -101,6 +106,7 @@ func (p *probation) put(r *request) {
 		delete(p.counted, suspectOf(r))
 		t.timer.Stop()
 		t.claimed, r.turn = true, t
+		p.wayBack = (3*p.wayBack + time.Since(t.sent)) / 4
 		if t.replaced {
 			p.mu.Unlock()
 			p.start(r)
@@ -150,7 +156,12 @@ func (p *probation) free(r *request) bool {
 func (p *probation) sends(r *request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.turn.timer = time.AfterFunc(countTimeout, func() { p.unsent(r) })
+	wait := countTimeout
+	if r.nextStart() == 1 {
+		wait = min(max(4*p.wayBack, minCountTimeout), countTimeout)
+	}
+	r.turn.sent = time.Now()
+	r.turn.timer = time.AfterFunc(wait, func() { p.unsent(r) })
 	p.counted[suspectOf(r)] = r.turn
 }
 
