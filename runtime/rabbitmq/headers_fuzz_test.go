@@ -130,7 +130,7 @@ func FuzzHeaders(f *testing.F) {
 				ContentType: "application/json", Body: []byte("[[],{},{}]"),
 			}
 			if redelivered {
-				d.Exchange = ladderTop
+				d.Exchange = ladderDelivery
 			}
 			return newDelivery(d, "q", 1)
 		}

@@ -75,7 +75,7 @@ func (p *publishing) aim(now time.Time) {
 		p.key = p.Queue
 	}
 	if seconds := ladderSeconds(p.ETA, now); seconds > 0 && p.Exchange == "" {
-		p.exchange, p.key, p.delayed = ladderTop, ladderKey(seconds, p.rung()), true
+		p.exchange, p.key, p.delayed = ladderEntry(seconds), ladderKey(seconds, p.rung()), true
 	}
 }
 

@@ -188,10 +188,10 @@ func TestDelayed(t *testing.T) {
 	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("the second time it came after %s", took)
 	}
-	// On the wire it is what Celery sends: the delay in binary, then the queue.
+	// On the wire it is what Celery sends, but for the first exchange: the delay in binary, then the queue.
 	spy, err := w.admin.QueueDeclare("", false, true, true, false, nil)
 	w.check(err)
-	w.check(w.admin.QueueBind(spy.Name, "#."+w.queue, "celery_delayed_27", false, nil))
+	w.check(w.admin.QueueBind(spy.Name, "#."+w.queue, "celery_delayed_2", false, nil))
 	m = w.message("much later")
 	m.ETA = time.Now().Add(5*time.Second + 900*time.Millisecond)
 	w.check(transport.Publish(w.ctx, m))
