@@ -108,7 +108,7 @@ func waitingTasks(t *testing.T, n *node) {
 	before := worker.memory()
 	// So far ahead that all are still there when the memory is looked at.
 	begin := time.Now()
-	wait := pick(12*time.Second, 10*time.Minute)
+	wait := pick(12*time.Second, 2*time.Minute)
 	w.sendMany(waiting, nil, task.In(wait))
 	time.Sleep(time.Second)
 	after := worker.memory()
