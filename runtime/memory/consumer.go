@@ -103,6 +103,17 @@ func (c *consumer) Remove(queue string) error {
 	return nil
 }
 
+// Resize changes how many messages of a queue the consumer holds.
+func (c *consumer) Resize(queue string, prefetch int) {
+	t := c.transport
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := c.subscriptions[queue]; s != nil {
+		s.Prefetch = prefetch
+		t.changed.Broadcast()
+	}
+}
+
 // disown ends a queue of the consumer's own that it has removed, once nothing of it is out. Locked.
 func (c *consumer) disown(queue string) {
 	if heir, own := c.own[queue]; own && c.subscriptions[queue] == nil && c.held[queue] == 0 {

@@ -21,6 +21,7 @@ type consumeSession struct {
 	*connection
 	id       uint64
 	channel  *amqp.Channel
+	acks     *acks
 	pumps    sync.WaitGroup
 	findings findings // of what was declared last
 
@@ -32,9 +33,8 @@ type consumeSession struct {
 	cancelled bool
 	started   int
 
-	mu        sync.Mutex
-	tags      map[*subscription]string // of the consumers
-	unsettled map[uint64]struct{}      // delivery tags
+	mu   sync.Mutex
+	tags map[*subscription]string // of the consumers
 	// heard is closed by the next question that the broker answers; nil if nobody waits for that.
 	heard chan struct{}
 
@@ -66,7 +66,7 @@ type incoming struct {
 }
 
 func newConsumeSession(conn *connection, id uint64) *consumeSession {
-	s := &consumeSession{connection: conn, id: id, tags: make(map[*subscription]string), unsettled: make(map[uint64]struct{})}
+	s := &consumeSession{connection: conn, id: id, tags: make(map[*subscription]string)}
 	s.ctx, s.finish = context.WithCancelCause(context.Background())
 	return s
 }
@@ -83,7 +83,8 @@ func (s *consumeSession) openChannel() error {
 	if err != nil {
 		return err
 	}
-	s.channel = ch
+	s.channel, s.acks = ch, newAcks(ch)
+	go s.acks.run(s.ctx.Done())
 	// A buffer or a reader takes all that can come, so that the library never waits for us.
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
 	cancels := ch.NotifyCancel(make(chan string, 1))
@@ -146,16 +147,22 @@ func (s *consumeSession) attend(pump func(incoming)) {
 	s.incoming = nil
 }
 
-// consumes says whether all subscriptions have a consumer.
-func (s *consumeSession) consumes(subs []*subscription) bool {
+// consumes says whether a subscription has a consumer.
+func (s *consumeSession) consumes(sub *subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sub := range subs {
-		if s.tags[sub] == "" {
-			return false
-		}
+	return s.tags[sub] != ""
+}
+
+// serves says whether the queues of all subscriptions have a consumer.
+func (s *consumeSession) serves(subs []*subscription) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	served := map[string]bool{}
+	for sub := range s.tags {
+		served[sub.Queue] = true
 	}
-	return true
+	return !slices.ContainsFunc(subs, func(sub *subscription) bool { return !served[sub.Queue] })
 }
 
 // consumed are the subscriptions that have a consumer.
@@ -216,21 +223,4 @@ func (s *consumeSession) ask() {
 	s.mu.Unlock()
 	_ = s.channel.Qos(1, 0, false)
 	close(heard)
-}
-
-// hold remembers that a delivery is unsettled.
-func (s *consumeSession) hold(tag uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unsettled[tag] = struct{}{}
-}
-
-// claim says whether a delivery is still unsettled, and lets only one caller
-// settle it: the broker answers a second ack by closing the channel.
-func (s *consumeSession) claim(tag uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.unsettled[tag]
-	delete(s.unsettled, tag)
-	return ok
 }

@@ -234,7 +234,7 @@ func (c *consumer) pump(s *consumeSession, in incoming) {
 	for d := range in.deliveries {
 		if !c.deliver(s, in.subscription, &d) {
 			// Stopped or removed: what the broker had sent ahead goes back to others, or at once to the heir.
-			_ = s.channel.Nack(d.DeliveryTag, false, in.Heir == "")
+			s.acks.refuse(d.DeliveryTag, in.Heir == "")
 		}
 	}
 	if !c.wants(in.subscription) {
@@ -255,10 +255,10 @@ func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Deliver
 		return false
 	}
 	if isStray(d, sub.Queue) {
-		_ = s.channel.Ack(d.DeliveryTag, false) // else it comes again
+		s.acks.drop(d.DeliveryTag) // else it comes again
 		return true
 	}
-	s.hold(d.DeliveryTag)
+	s.acks.hold(d.DeliveryTag, sub.Prefetch)
 	delivery := newDelivery(d, sub.Queue, s.id)
 	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
 		s.pumps.Go(func() { c.detour(s, delivery) })
@@ -285,7 +285,7 @@ func (c *consumer) current() *consumeSession {
 // Ready implements [task.Consumer].
 func (c *consumer) Ready() bool {
 	s := c.current()
-	return s != nil && !s.over() && !c.isStopped() && s.consumes(c.wanted())
+	return s != nil && !s.over() && !c.isStopped() && s.serves(c.wanted())
 }
 
 // Stop implements [task.Consumer]. Deliveries that the broker had sent ahead
@@ -323,6 +323,9 @@ func (c *consumer) Close() error {
 	lastReplies := time.AfterFunc(replyPatience, c.cancel)
 	defer lastReplies.Stop()
 	c.unconfirmed.Wait()
+	if s := c.current(); s != nil && !s.over() {
+		s.acks.flush(ctx)
+	}
 	c.cancel()
 	<-c.finished
 	c.transport.forgetConsumer(c)

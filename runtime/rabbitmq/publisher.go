@@ -61,16 +61,6 @@ func (p *publisher) publish(ctx context.Context, m *publishing) error {
 	return d.confirmed(ctx)
 }
 
-// handOver returns once the message has left this process: from then on it arrives even if the process is killed. confirmed must follow.
-func (p *publisher) handOver(ctx context.Context, m *publishing) (*dispatch, error) {
-	d := &dispatch{publishing: m}
-	if err := d.send(ctx, p); err != nil {
-		return nil, err
-	}
-	d.channel.session.writes.flush(ctx)
-	return d, nil
-}
-
 // publishMany sends a batch, each message before the one before it is
 // confirmed. It returns nil if all went well, or else one error or nil for
 // each. A nil message is left out.

@@ -33,21 +33,28 @@ const replyPatience = 5 * time.Second
 // more in Attempts.
 func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome) error {
 	s := c.current()
-	if s == nil || s.id != d.Session || s.over() || !s.claim(d.Tag) {
+	if s == nil || s.id != d.Session || s.over() || !s.acks.claim(d.Tag) {
 		return c.stale(d)
 	}
 	if o.Requeue {
-		_ = s.channel.Nack(d.Tag, false, true) // if the session ends now the broker takes it back anyway
+		s.acks.requeue(d.Tag)
 		return nil
 	}
 	if err := c.replace(ctx, d, o); err != nil {
-		s.hold(d.Tag)
+		s.acks.unclaim(d.Tag)
 		return fmt.Errorf("rabbitmq: task %s stays unsettled: %w", d.Message.ID, err)
 	}
-	lost := c.reply(ctx, d.Message, o)
+	results, lost := c.reply(ctx, d.Message, o)
+	if o.Late && len(o.Publish) == 0 {
+		s.acks.soon(d.Tag, results)
+		return lost
+	}
+	if results != nil {
+		results.flush(ctx)
+	}
 	// That it goes out proves nothing, and that it doesn't is the same: the broker delivers again what
 	// has been carried out, and the worker must know it.
-	_ = s.channel.Ack(d.Tag, false)
+	s.acks.now(d.Tag)
 	if len(o.Publish) > 0 { // what has taken the place of this message may end the process
 		s.awaitHeard(ctx)
 	} else {
@@ -73,35 +80,41 @@ func (c *consumer) replace(ctx context.Context, d *task.Delivery, o task.Outcome
 	return c.park(ctx, d.Message, o.Dead)
 }
 
-// reply puts what is to be told of the task, and of those that won't run because of it, on its way to the callers.
-func (c *consumer) reply(ctx context.Context, m *task.Message, o task.Outcome) error {
+// reply puts what is to be told of the task, and of those that won't run because of it, on its way to the callers. When what was
+// written to the connection that it returns, if any, has left the process, it arrives even if the process is killed.
+func (c *consumer) reply(ctx context.Context, m *task.Message, o task.Outcome) (*coalescer, error) {
+	if o.Result == nil && len(o.Others) == 0 {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
 	defer cancel()
+	var last *coalescer
 	var lost error
-	if o.Result != nil {
-		lost = c.send(ctx, m, o.Result)
+	for _, r := range append(o.Others, o.Result) {
+		if r == nil || r.ReplyTo == "" {
+			continue
+		}
+		writes, err := c.send(ctx, m, r)
+		if last != nil && last != writes { // the connection was lost between two
+			last.flush(ctx)
+		}
+		last, lost = writes, errors.Join(lost, err)
 	}
-	for _, r := range o.Others {
-		lost = errors.Join(lost, c.send(ctx, m, r))
-	}
-	return lost
+	return last, lost
 }
 
-// send puts a result on its way, and sees to it that it arrives.
-func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) error {
-	if r.ReplyTo == "" {
-		return nil
-	}
+// send puts a result on its way, and sees to it that it arrives. It returns where it was written to.
+func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) (*coalescer, error) {
 	lost := func(err error) error {
 		return fmt.Errorf("rabbitmq: task %s: %w: %s: %w", r.ID, task.ErrResultLost, r.State, err)
 	}
 	out, err := newReply(r)
 	if err != nil {
-		return lost(err)
+		return nil, lost(err)
 	}
-	sent, err := c.transport.publisher.handOver(ctx, out)
-	if err != nil {
-		return lost(err)
+	sent := &dispatch{publishing: out}
+	if err := sent.send(ctx, c.transport.publisher); err != nil {
+		return nil, lost(err)
 	}
 	c.unconfirmed.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, resultTimeout)
@@ -110,7 +123,7 @@ func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) er
 			c.config.ResultLost(m, lost(err))
 		}
 	})
-	return nil
+	return sent.channel.session.writes, nil
 }
 
 func (c *consumer) stale(d *task.Delivery) error {

@@ -14,7 +14,9 @@ import (
 // subscription is one queue of a consumer. Another one of the same queue, after this was removed, is another.
 type subscription struct {
 	task.Subscription
-	removed bool // guarded by consumer.gate
+	// removed says that nothing is handed out any more, replaced that another subscription of the queue has
+	// taken the place of this one. Both are guarded by consumer.gate.
+	removed, replaced bool
 }
 
 // adjustPause is how long an added queue that can't be had waits for another try.
@@ -58,6 +60,21 @@ func (c *consumer) Remove(queue string) error {
 	return nil
 }
 
+// Resize implements [task.Consumer]. A consumer's prefetch stays as it is, so another one takes its place.
+func (c *consumer) Resize(queue string, prefetch int) {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	for i, s := range c.subscriptions {
+		if s.Queue == queue && s.Prefetch != prefetch {
+			s.replaced = true
+			next := &subscription{Subscription: s.Subscription}
+			next.Prefetch = prefetch
+			c.subscriptions[i] = next
+			c.change()
+		}
+	}
+}
+
 // change has the session adjusted.
 func (c *consumer) change() {
 	select {
@@ -77,24 +94,36 @@ func (c *consumer) wanted() []*subscription {
 func (c *consumer) wants(s *subscription) bool {
 	c.gate.RLock()
 	defer c.gate.RUnlock()
-	return !c.stopped && !s.removed
+	return !c.stopped && !s.removed && !s.replaced
 }
 
-// adjust gives the session a consumer for each subscription, and no other.
+// adjust gives the session a consumer for each subscription, and no other. One that was replaced goes last, so that its queue
+// always has one.
 func (c *consumer) adjust(s *consumeSession) error {
 	wanted := c.wanted()
-	for _, sub := range s.consumed() {
-		if !slices.Contains(wanted, sub) {
+	unwanted := slices.DeleteFunc(s.consumed(), func(sub *subscription) bool { return slices.Contains(wanted, sub) })
+	replaced := func(sub *subscription) bool {
+		return slices.ContainsFunc(wanted, func(other *subscription) bool { return other.Queue == sub.Queue })
+	}
+	for _, sub := range unwanted {
+		if !replaced(sub) {
 			c.unsubscribe(s, sub)
 		}
 	}
-	missing := slices.DeleteFunc(wanted, func(sub *subscription) bool { return s.consumes([]*subscription{sub}) })
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(sub *subscription) bool { return s.consumes(sub) })
 	if err := c.declare(s, missing); err != nil {
 		return err
 	}
 	for _, sub := range missing {
 		if err := s.consume(sub, c.config.Worker); err != nil {
 			return fmt.Errorf("can't consume from queue %s: %w", sub.Queue, err)
+		}
+	}
+	for _, sub := range unwanted {
+		if replaced(sub) {
+			s.turn.Lock()
+			s.cancelOne(sub)
+			s.turn.Unlock()
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/taskgen/taskgen/runtime/codec"
@@ -31,7 +32,9 @@ func TestSuspectsOfAFleet(t *testing.T) {
 	for range workers {
 		r := task.NewRegistry()
 		number.Handle(r, func(context.Context, *numberArgs) (int, error) { return 7, nil })
-		worker, err := task.NewWorker(w.open(w.url), r, task.WorkerConfig{Queues: []task.QueueConfig{{Name: w.queue}}, Concurrency: 3})
+		worker, err := task.NewWorker(w.open(w.url), r, task.WorkerConfig{
+			Queues: []task.QueueConfig{{Name: w.queue}}, Concurrency: 3, Logger: slog.New(slog.DiscardHandler),
+		})
 		w.check(err)
 		runs, stop := context.WithCancel(context.WithoutCancel(w.ctx))
 		ended := make(chan error, 1)

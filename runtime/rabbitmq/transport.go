@@ -181,7 +181,7 @@ func (t *Transport) receive(d *task.Delivery) {
 	t.mu.Lock()
 	replies := t.replies
 	t.mu.Unlock()
-	_ = replies.Settle(context.Background(), d, task.Outcome{}) // else it comes again
+	_ = replies.Settle(context.Background(), d, task.Outcome{Late: true}) // else it comes again
 }
 
 // Consume implements [task.Transport].

@@ -97,6 +97,19 @@ func (c *consumer) Remove(queue string) error {
 	return nil
 }
 
+// Resize implements [task.Consumer].
+func (c *consumer) Resize(queue string, prefetch int) {
+	w := c.transport.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range c.subs {
+		if s.Queue == queue {
+			s.Prefetch = prefetch
+			w.wakeUp()
+		}
+	}
+}
+
 // disown ends a removed subscription's own queue once nothing of it is out. The caller holds w.mu.
 func (w *writer) disown(s *subscription) {
 	c := s.consumer

@@ -12,8 +12,9 @@ import (
 type lane struct {
 	queue string
 	pool  *pool
-	// prefetch is how many messages of the queue the worker holds.
+	// prefetch is how many messages of the queue the worker holds, unless its pace has them be more.
 	prefetch int
+	pace     *pace // nil: it has no say
 	// bindings lead messages to the queue, besides those of the tasks.
 	bindings []Binding
 	// ended says that nothing is taken any more; what is here already runs.
@@ -41,7 +42,7 @@ func newLanes() *lanes {
 // of is the lane of a queue that messages were delivered from; nil if there is none.
 func (l *lanes) of(queue string) *lane { return l.table.Load().byQueue[queue] }
 
-// prefetch is how many messages of a queue the worker holds.
+// prefetch is how many messages of a queue the worker holds at least.
 func (l *lanes) prefetch(queue string) int { return l.of(queue).prefetch }
 
 // suspectsOf is the queue whose suspects come through the given one.
@@ -113,7 +114,7 @@ func (w *Worker) AddQueue(queue string, bindings ...Binding) error {
 	if w.shared.size() == 0 {
 		w.shared.resize(w.config.Concurrency)
 	}
-	added := &lane{queue: queue, pool: w.shared, prefetch: w.prefetch(0, w.shared), bindings: slices.Clone(bindings)}
+	added := w.newLane(QueueConfig{Name: queue, Bindings: slices.Clone(bindings)}, w.shared)
 	w.lanes.set(added)
 	for _, s := range w.subscriptionsOf(added) {
 		if err := w.consumer.Add(s); err != nil {
@@ -174,7 +175,7 @@ func (w *Worker) checkRuns() error {
 func (w *Worker) Queues() []QueueConfig {
 	var out []QueueConfig
 	for _, l := range w.lanes.open() {
-		q := QueueConfig{Name: l.queue, Prefetch: l.prefetch}
+		q := QueueConfig{Name: l.queue, Prefetch: l.currentPrefetch()}
 		q.Bindings = w.subscriptionsOf(l)[0].Bindings
 		if l.pool != w.shared {
 			q.Concurrency = l.pool.size()

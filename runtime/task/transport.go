@@ -128,6 +128,8 @@ type Consumer interface {
 	// so Deliver must not call it; what is out can still be settled. One that is Own goes when nothing of
 	// it is out any more, at the latest a minute later.
 	Remove(queue string) error
+	// Resize changes the prefetch of a subscription, if there is one, soon after. What is out stays so, and may come on top of it.
+	Resize(queue string, prefetch int)
 	// Settle ends a delivery: it carries out the outcome so that a crash at any point in
 	// between can repeat work but never lose it. When it returns, the ack has left the process; whether a result
 	// has arrived may be seen to later, see [ConsumeConfig.ResultLost]. A delivery whose session is
@@ -177,6 +179,8 @@ type Outcome struct {
 	Others []*Result
 	// Early says that the task is yet to run: its message must not come again, not even after a power failure.
 	Early bool
+	// Late says that the ack may be some milliseconds late, to go with those of others.
+	Late bool
 	// Requeue gives the message back as if it had never been delivered, instead of
 	// the ack. Goes with no other part.
 	Requeue bool

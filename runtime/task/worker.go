@@ -25,7 +25,8 @@ type WorkerConfig struct {
 	// concurrency of their own. 10 by default.
 	Concurrency int
 	// Prefetch is how many messages of a queue the worker holds unsettled, at
-	// least its concurrency. By default 4 times that.
+	// least its concurrency. By default 4 times that, and 256 while the tasks of the queue are short: when 4 times
+	// the concurrency of them end within 25 ms.
 	Prefetch int
 	// Accept names the serializers of messages that may be run. By default
 	// msgpack, json, and what the registered tasks use.
@@ -79,8 +80,6 @@ type QueueConfig struct {
 const (
 	DefaultConcurrency = 10
 	DefaultDrain       = 25 * time.Second
-	// prefetchPerSlot keeps slots busy over the round trip to the broker.
-	prefetchPerSlot = 4
 	// cancelGrace is what cancelled tasks get to return.
 	cancelGrace = 3 * time.Second
 	// maxLocalWait is the longest wait for an ETA that is not handed to the broker.
@@ -269,8 +268,9 @@ func (w *Worker) makePools() {
 			p = newPool(q.Concurrency)
 			w.pools = append(w.pools, p)
 		}
-		w.config.Queues[i].Prefetch = w.prefetch(q.Prefetch, p)
-		w.lanes.set(&lane{queue: q.Name, pool: p, prefetch: w.config.Queues[i].Prefetch, bindings: q.Bindings})
+		l := w.newLane(q, p)
+		w.config.Queues[i].Prefetch = l.prefetch
+		w.lanes.set(l)
 	}
 	if len(w.lanes.queuesOf(w.shared)) == 0 {
 		w.shared.slots = 0 // until a queue is added
@@ -278,10 +278,12 @@ func (w *Worker) makePools() {
 	w.pools = append(w.pools, w.shared)
 }
 
-// prefetch is how many messages the worker holds of a queue with the slots of p, own if the queue has its own.
-func (w *Worker) prefetch(own int, p *pool) int {
-	slots := p.size()
-	return max(slots, cmp.Or(own, w.config.Prefetch, prefetchPerSlot*slots))
+// newLane is a lane with the slots of p.
+func (w *Worker) newLane(q QueueConfig, p *pool) *lane {
+	slots, given := p.size(), cmp.Or(q.Prefetch, w.config.Prefetch)
+	l := &lane{queue: q.Name, pool: p, prefetch: max(slots, cmp.Or(given, prefetchPerSlot*slots)), bindings: q.Bindings}
+	l.pace = newPace(given > 0, l.prefetch)
+	return l
 }
 
 // Config is the configuration with the defaults filled in.
@@ -340,6 +342,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		p.open(func() { go w.slot(tasks, p) })
 	}
 	go w.watchdog.watch(tasks)
+	go w.adaptPrefetches(ctx)
 	if w.state != nil {
 		defer w.state.keep(w.logger)()
 	}
@@ -568,12 +571,14 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	w.probation.running(r)
 	start := time.Now()
 	w.executor.execute(ctx, r, func(outcome Outcome) {
+		w.lanes.of(r.message.Queue).countEnd()
 		r.overhead = time.Since(start) - r.took
 		// A suspect too: until it is settled, the end of the process would be taken for its doing.
 		if r.turn != nil || r.took >= settleInSlot {
 			w.conclude(r, outcome, early)
 			return
 		}
+		outcome.Late = true
 		go w.conclude(r, outcome, early)
 	})
 }

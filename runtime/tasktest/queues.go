@@ -3,6 +3,7 @@ package tasktest
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -13,6 +14,7 @@ var queuesTests = map[string]func(*testing.T, *world){
 	"a removed queue delivers nothing":              testRemove,
 	"what is out of a removed queue":                testRemoveUnsettled,
 	"a queue comes and goes again":                  testAddRemoveAgain,
+	"the prefetch changes":                          testResize,
 	"the last queue is removed":                     testRemoveLast,
 	"an own queue that is removed":                  testRemoveOwn,
 	"an own queue of which something is out":        testRemoveOwnUnsettled,
@@ -115,6 +117,38 @@ func testRemoveUnsettled(t *testing.T, w *world) {
 	if d := other.next(); string(d.Message.Body) != "2" {
 		t.Errorf("%q came, want the one that was given back", d.Message.Body)
 	}
+}
+
+func testResize(_ *testing.T, w *world) {
+	transport := w.open()
+	in := w.subscribe(transport, task.Subscription{Prefetch: 1})
+	in.Resize("nobody's", 7)
+	w.publish(transport, "1", "2", "3")
+	first := in.next()
+	in.none("one message is out")
+	in.Resize(w.queue, 3)
+	second, third := in.next(), in.next()
+	if !in.Ready() {
+		w.Error("the consumer is not ready")
+	}
+	in.Resize(w.queue, 1)
+	for _, d := range []*task.Delivery{second, third, first} {
+		in.settle(d, task.Outcome{})
+	}
+	w.eventually("one message is out at a time", func() bool {
+		w.publish(transport, "5", "6")
+		first := in.next()
+		select {
+		case d := <-in.deliveries:
+			in.settle(first, task.Outcome{})
+			in.settle(d, task.Outcome{})
+			return false
+		case <-time.After(quiet):
+		}
+		in.settle(first, task.Outcome{})
+		in.settle(in.next(), task.Outcome{})
+		return true
+	})
 }
 
 func testAddRemoveAgain(_ *testing.T, w *world) {

@@ -36,6 +36,7 @@ var workerTests = map[string]func(*testing.T, *world){
 	"unknown task is parked and answered":     testUnknownTask,
 	"wrong arguments are parked and answered": testWrongArguments,
 	"refused serializer is parked":            testRefusedSerializer,
+	"short tasks are held in numbers":         testPace,
 	"drain hands back what has not started":   testDrain,
 	"drain cancels what does not end":         testDrainCancels,
 	"slots bound what runs":                   testSlots,
@@ -507,6 +508,53 @@ func testRefusedSerializer(t *testing.T, w *world) {
 	if dead := w.deadLetter(); dead.Reason != task.ReasonContentType {
 		t.Errorf("parked as %+v", dead)
 	}
+}
+
+// A worker of short tasks holds many of them. When they become long, others get their part.
+func testPace(_ *testing.T, w *world) {
+	const short, long = 500, 60
+	add := w.define("add")
+	hold := make(chan struct{})
+	var running atomic.Int64
+	run := func() handle {
+		return handle{add, func(ctx context.Context, a *Args) (string, error) {
+			if a.Text == "long" {
+				running.Add(1)
+				select {
+				case <-hold:
+				case <-ctx.Done():
+				}
+			}
+			return "", nil
+		}}
+	}
+	config := task.WorkerConfig{Concurrency: 1, Queues: []task.QueueConfig{{Name: w.queue}}}
+	worker := w.work(config, run())
+	ctx := w.client()
+	held := func() int { return worker.Queues()[0].Prefetch }
+	ordinary := held()
+	send := func(n int, text string) []*task.Call[string] {
+		calls, err := add.DelayMany(ctx, slices.Repeat([]Args{{Text: text}}, n))
+		w.check(err)
+		return calls
+	}
+	ended := func(calls []*task.Call[string]) {
+		for _, call := range calls {
+			_, err := call.Get(ctx)
+			w.check(err)
+		}
+	}
+	w.eventually("the prefetch is wide", func() bool {
+		ended(send(short, "short"))
+		return held() > ordinary
+	})
+	calls := send(long, "long")
+	w.eventually("the prefetch is as it was", func() bool { return held() == ordinary })
+	w.work(task.WorkerConfig{Concurrency: long, Queues: config.Queues}, run())
+	// The first one runs one and keeps some, perhaps as many of those that it held before as of others.
+	w.eventually("the other worker has the rest", func() bool { return int(running.Load()) >= long-2*ordinary })
+	close(hold)
+	ended(calls)
 }
 
 func testDrain(t *testing.T, w *world) {

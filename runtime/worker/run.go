@@ -62,7 +62,7 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "take tasks from `QUEUES` such as mail=2,slow: with slots of\ntheir own, or sharing the -concurrency (default all queues of the tasks)")
 	flags.IntVarP(&f.concurrency, "concurrency", "c", task.DefaultConcurrency, "run `N` tasks at a time")
-	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot)")
+	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot, 256 while its tasks are short)")
 	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker; %h is the host, %n its name, %d its domain")
 	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "at most `RATE` starts, such as 100/m, of each task that has no\nlimit of its own (default none)")
 	flags.StringArrayVar(&f.rateLimits, "rate-limit", nil, "`NAME=RATE`, such as users.createUser=10/m: at most that many starts\nof this task, instead of its own limit; none lifts it. NAME may be\nthe end of a name. Can be repeated")
