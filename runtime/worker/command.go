@@ -9,15 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskgen/taskgen/runtime/broker"
+	"github.com/taskgen/taskgen/runtime/internal/urlvar"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // brokerVariable is where the broker's URL comes from without a -broker flag. The
 // command lines of processes are for everybody to see, their environments are not.
-const brokerVariable = "TASKGEN_BROKER"
+const brokerVariable = urlvar.Broker
 
 // resultsVariable is where the URL of the results comes from without a -results flag.
-const resultsVariable = "TASKGEN_RESULTS"
+const resultsVariable = urlvar.Results
 
 const manual = `Runs tasks, and shows what they are and what became of them.
 
