@@ -42,6 +42,7 @@ type Option func(*options)
 type options struct {
 	results     string
 	environment bool // names the results
+	existing    bool
 }
 
 // Results has the results in the store at url, such as redis://host, where all senders and workers must have them. "rpc" leaves
@@ -52,6 +53,9 @@ type options struct {
 func Results(url string) Option {
 	return func(o *options) { o.results, o.environment = url, url == "" }
 }
+
+// Existing makes no embedded broker where there is none; that is an error which matches [sqlite.ErrMissing] then.
+func Existing() Option { return func(o *options) { o.existing = true } }
 
 // RPC as the URL of a store of results leaves them to the broker.
 const RPC = "rpc"
@@ -82,8 +86,11 @@ func Transport(ctx context.Context, url string, opts ...Option) (task.Transport,
 	if url == "" {
 		name, url = "the embedded broker", Default
 	}
-	t, err := open(ctx, url)
-	if err != nil {
+	t, err := open(ctx, url, o.existing)
+	switch {
+	case errors.Is(err, sqlite.ErrMissing):
+		return nil, err // it says all of that
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if o.results == "" || o.results == RPC {
@@ -108,7 +115,7 @@ func fromEnvironment(url string, ask bool, variable string) (string, error) {
 	return url, nil
 }
 
-func open(ctx context.Context, url string) (task.Transport, error) {
+func open(ctx context.Context, url string, existing bool) (task.Transport, error) {
 	scheme, rest, found := strings.Cut(url, ":")
 	if !found {
 		return nil, errors.New("not a URL: there are " + schemes)
@@ -122,7 +129,11 @@ func open(ctx context.Context, url string) (task.Transport, error) {
 		}
 		return t, nil
 	case "sqlite":
-		t, err := sqlite.Open(ctx, url)
+		open := sqlite.Open
+		if existing {
+			open = sqlite.OpenExisting
+		}
+		t, err := open(ctx, url)
 		if err != nil {
 			return nil, err
 		}

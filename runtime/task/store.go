@@ -151,6 +151,9 @@ func (t *storingTransport) Close() error {
 
 func (t *storingTransport) resultStore() ResultStore { return t.store }
 
+// Unwrap is the transport without the store.
+func (t *storingTransport) Unwrap() Transport { return t.Transport }
+
 // StoreOf is the store that [WithResults] has given a transport; nil if the broker itself has the results, or sends them.
 func StoreOf(t Transport) ResultStore {
 	if t, ok := t.(interface{ resultStore() ResultStore }); ok {

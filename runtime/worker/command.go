@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/taskgen/taskgen/runtime/broker"
 	"github.com/taskgen/taskgen/runtime/internal/urlvar"
+	"github.com/taskgen/taskgen/runtime/sqlite"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -27,7 +29,8 @@ Long flags take one dash or two. The broker is a URL:
   amqp://user:password@host/vhost    RabbitMQ; amqps:// over TLS
   sqlite:path                        the embedded broker: a folder, or a .db file
 
-Without one it is the embedded broker in .taskgen/ at the root of the module. Results
+Without one it is the embedded broker in .taskgen/ at the root of the module, which
+the worker and call make if it is missing; no other command does. Results
 are the broker's own business (rpc), unless -results names a store for them, which all
 senders and workers must have:
 
@@ -73,8 +76,18 @@ func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, patient, fmt.Errorf("gave up after %s", patient))
 }
 
+// withExisting is withClient for commands that ask or change what is there: they make no embedded broker, in which
+// there would be nothing.
+func withExisting(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error) error {
+	err := withClient(ctx, flag, do, broker.Existing())
+	if errors.Is(err, sqlite.ErrMissing) {
+		return fmt.Errorf("%w; %s", err, flag.hint())
+	}
+	return err
+}
+
 // withClient opens the broker for the time that do needs, with a client in its context.
-func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error) (err error) {
+func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error, options ...broker.Option) (err error) {
 	url, err := flag.value()
 	if err != nil {
 		return err
@@ -83,7 +96,7 @@ func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, tas
 	if err != nil {
 		return err
 	}
-	t, err := broker.Transport(ctx, url, broker.Results(results))
+	t, err := broker.Transport(ctx, url, append(options, broker.Results(results))...)
 	if err != nil {
 		return err
 	}

@@ -39,13 +39,14 @@ func (p *program) deadCommand(broker *urlFlag) *cobra.Command {
 	return cmd
 }
 
-// withDead visits the dead letters of the queues that the flags name.
-func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) error {
+// withDead visits the dead letters of the queues that the flags name, and says where that was.
+func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) (where string, err error) {
 	queues := splitLists(f.queues)
 	if len(queues) == 0 {
 		queues = newCatalog(p.registry).queues()
 	}
-	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
+	err = withExisting(ctx, broker, func(ctx context.Context, t task.Transport) error {
+		where = strings.Join(queues, ", ") + " at " + broker.asked(t)
 		ctx, cancel := withPatience(ctx)
 		defer cancel()
 		for _, queue := range queues {
@@ -55,6 +56,7 @@ func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, v
 		}
 		return nil
 	})
+	return where, err
 }
 
 // deadInfo is a parked message as it is listed.
@@ -74,7 +76,7 @@ func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 		Use: "list", Short: "List parked messages, oldest first", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			infos := []deadInfo{}
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				infos = append(infos, deadInfo{d.Message.ID, d.Message.Task, d.Message.Queue, d.Reason, d.Error, d.Worker, d.Time})
 				return task.KeepDead, nil
 			})
@@ -84,7 +86,11 @@ func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 			if asJSON {
 				return p.writeJSON(infos)
 			}
-			_, err = io.WriteString(p.stdout, printable(deadListing(infos)))
+			text := "no message is parked in " + where + "\n"
+			if len(infos) > 0 {
+				text = deadListing(infos)
+			}
+			_, err = io.WriteString(p.stdout, printable(text))
 			return err
 		},
 	}
@@ -93,9 +99,6 @@ func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 }
 
 func deadListing(infos []deadInfo) string {
-	if len(infos) == 0 {
-		return "no message is parked\n"
-	}
 	lines := newTable("")
 	lines.add("id", "task", "queue", "died", "reason", "error")
 	for _, d := range infos {
@@ -124,7 +127,7 @@ func (p *program) deadShowCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 		Use: "show ID", Short: "Show a parked message, its headers and why it was parked", Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found := false
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				if d.Message.ID != args[0] || found {
 					return task.KeepDead, nil
 				}
@@ -137,7 +140,7 @@ func (p *program) deadShowCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 				return task.KeepDead, err
 			})
 			if err == nil && !found {
-				err = fmt.Errorf("no message %s is parked", args[0])
+				err = fmt.Errorf("no message %s is parked in %s", args[0], where)
 			}
 			return err
 		},
@@ -196,7 +199,7 @@ func (p *program) deadEndCommand(broker *urlFlag, f *deadFlags, name, short stri
 			}
 			missing := slices.Clone(ids)
 			n := 0
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				at := slices.Index(missing, d.Message.ID)
 				if at < 0 && !f.all {
 					return task.KeepDead, nil
@@ -210,8 +213,11 @@ func (p *program) deadEndCommand(broker *urlFlag, f *deadFlags, name, short stri
 			if err == nil {
 				_, err = fmt.Fprintf(p.stdout, "%s %s\n", plural(n, "message"), done)
 			}
+			if err == nil && f.all && n == 0 {
+				p.tellf("no message is parked in %s\n", where)
+			}
 			if err == nil && len(missing) > 0 {
-				err = fmt.Errorf("not parked: %s", strings.Join(missing, ", "))
+				err = fmt.Errorf("not parked in %s: %s", where, strings.Join(missing, ", "))
 			}
 			return err
 		},

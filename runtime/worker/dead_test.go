@@ -31,7 +31,7 @@ func TestDead(t *testing.T) {
 		t.Cleanup(func() { deleteQueue(t, url, queue+".dead") })
 		stranger := start(t, nil, "-broker", url, "-Q", queue)
 		s := newShell(t)
-		s.want(0, "no message is parked\n", "", "-broker", url, "dead", "list", "-Q", queue)
+		s.want(0, "no message is parked in "+anonymous(queue)+" at "+brokerName(t, url)+"\n", "", "-broker", url, "dead", "list", "-Q", queue)
 		ids := parkUnknown(t, url, queue)
 
 		if code := s.run("-broker", url, "dead", "list", "-Q", queue); code != 0 || strings.Count(s.out.String(), "unknown-task") != 2 || strings.Contains(s.out.String(), "s3cret") {
@@ -49,7 +49,7 @@ func TestDead(t *testing.T) {
 			t.Errorf("the body: exit code %d\n%s%s", code, s.out.String(), &s.err)
 		}
 		s.want(0, "1 message dropped\n", "", "-broker", url, "dead", "-Q", queue, "drop", ids[1])
-		s.want(1, "0 messages dropped\n", "worker: not parked: ID\n", "-broker", url, "dead", "-Q", queue, "drop", ids[1])
+		s.want(1, "0 messages dropped\n", "worker: not parked in "+anonymous(queue)+" at "+brokerName(t, url)+": ID\n", "-broker", url, "dead", "-Q", queue, "drop", ids[1])
 
 		// A worker that knows the task by now, in place of the one that does not.
 		stranger.stop()

@@ -108,7 +108,7 @@ func TestControlFlag(t *testing.T) {
 		s.inspected(url, read, "inspect", "ping")
 		s.want(1, "", "worker: "+anonymous(read)+": worker "+anonymous(read)+" can be asked, and not changed, by remote control (-control read): revoke is refused\n",
 			"-broker", url, "control", "revoke", "an-id", "-d", read, "-t", "20s")
-		s.want(1, "", "worker: no worker has answered within 500ms: none runs under the name "+anonymous(off)+", or those that do don't listen to remote control. The broker works\n",
+		s.want(1, "", "worker: "+brokerName(t, url)+": no worker has answered within 500ms: none runs under the name "+anonymous(off)+", or those that do don't listen to remote control. The broker works\n",
 			"-broker", url, "inspect", "ping", "-d", off, "-t", "500ms")
 		s.want(2, "", "worker: -control: \"some\" is no mode of remote control: there are full, read and off\nworker -h shows the manual\n", "-broker", url, "-control", "some")
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/taskgen/taskgen/runtime/internal/urlvar"
+	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // urlFlag is a URL that may have a password in it: on the command line, in a file, or in the environment.
@@ -42,6 +43,25 @@ func (f *urlFlag) fileVariable() string { return urlvar.File(f.variable) }
 // isGiven says whether the command line names it.
 func (f *urlFlag) isGiven() bool { return f.given != "" || f.file != "" }
 
+// hint says how to name another.
+func (f *urlFlag) hint() string {
+	return "name another with -" + f.name + " or " + f.variable
+}
+
+// asked is the broker that a command has asked, and how to name another if nobody has named this one.
+func (f *urlFlag) asked(t task.Transport) string {
+	if url, err := f.value(); err == nil && url == "" {
+		return t.String() + " (the default; " + f.hint() + ")"
+	}
+	return t.String()
+}
+
+// isRabbitMQ says whether a URL is that of a RabbitMQ.
+func isRabbitMQ(url string) bool {
+	scheme, _, _ := strings.Cut(url, "://")
+	return slices.Contains([]string{"amqp", "amqps", "pyamqp"}, scheme)
+}
+
 // value is the URL with the options that have flags; "" if there is none.
 func (f *urlFlag) value() (string, error) {
 	url, err := f.plain()
@@ -55,7 +75,7 @@ func (f *urlFlag) value() (string, error) {
 		if !slices.Contains(o.values, o.value) {
 			return "", misuse("-%s %q: want %s", o.flag, o.value, strings.Join(o.values, ", or "))
 		}
-		if !strings.HasPrefix(url, "amqp://") && !strings.HasPrefix(url, "amqps://") {
+		if !isRabbitMQ(url) {
 			return "", misuse("-%s is for RabbitMQ (amqp://…); the embedded broker makes what it needs", o.flag)
 		}
 		separator := "?"
