@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -222,7 +221,10 @@ func (l *listener) Ready(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return errors.Join(context.Cause(ctx), l.trouble)
+	if l.trouble == nil {
+		return fmt.Errorf("%w: still connecting to %s", context.Cause(ctx), l.transport)
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), l.trouble)
 }
 
 // Close implements [task.Listener].

@@ -68,12 +68,17 @@ func (p *program) command() *cobra.Command {
 	return root
 }
 
-// patient is how long a command waits for a broker that is not there.
-const patient = 30 * time.Second
+// withPatience ends the context of a command that needs an answer of the broker, and tells whoever waits what for.
+func (p *program) withPatience(ctx context.Context, t task.Transport) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.patience, fmt.Errorf("gave up after %s", p.patience))
+	told := p.waitFor(t)
+	return ctx, func() { told(); cancel() }
+}
 
-// withPatience ends the context of a command that needs an answer of the broker.
-func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patient, fmt.Errorf("gave up after %s", patient))
+// waitFor says after a while what is waited for, unless the function that it returns was called by then.
+func (p *program) waitFor(t task.Transport) (over func()) {
+	timer := time.AfterFunc(p.silence, func() { p.tellf("waiting for the broker %s\n", t) })
+	return func() { timer.Stop() }
 }
 
 // withExisting is withClient for commands that ask or change what is there: they make no embedded broker, in which

@@ -92,6 +92,11 @@ func (p *program) tellFleet(ctx context.Context, broker *urlFlag, f *fleetFlags,
 	return withExisting(ctx, broker, func(ctx context.Context, t task.Transport) error {
 		client := control.NewClient(t, config)
 		defer func() { _ = client.Close() }()
+		over := p.waitFor(t)
+		err := client.Ready(ctx)
+		if over(); err != nil {
+			return err
+		}
 		if c.silent {
 			return client.Tell(ctx, c.name, arguments)
 		}

@@ -33,7 +33,7 @@ func (p *program) purgeCommand(broker *urlFlag) *cobra.Command {
 				if !yes && !p.confirm(fmt.Sprintf("Delete all messages that wait in %s at %s?", strings.Join(queues, ", "), t)) {
 					return errors.New("nothing was deleted")
 				}
-				ctx, cancel := withPatience(ctx)
+				ctx, cancel := p.withPatience(ctx, t)
 				defer cancel()
 				return p.purge(ctx, broker.asked(t), t, queues)
 			})

@@ -27,7 +27,7 @@ func (p *program) resultCommand(broker *urlFlag) *cobra.Command {
 				if t.ReplyTo() != "" {
 					return fmt.Errorf("%s keeps no results: each goes to the process that sent the task; send it with call, or use Call.Get in the program", t)
 				}
-				ctx, cancel := withPatience(ctx)
+				ctx, cancel := p.withPatience(ctx, t)
 				defer cancel()
 				stored, err := t.Result(ctx, args[0])
 				if err != nil {
