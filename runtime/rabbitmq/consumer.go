@@ -10,6 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/complaint"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -33,7 +34,7 @@ type consumer struct {
 
 	changed chan struct{} // buffered; says that subscriptions has changed
 
-	complaints complaints
+	complaints complaint.Book
 
 	unconfirmed sync.WaitGroup // results on their way
 
@@ -73,7 +74,7 @@ func (c *consumer) supervise() {
 		switch {
 		case err == nil:
 			refusals.inRow = 0
-			c.complaints.over()
+			c.complaints.Over()
 			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
 			s.findings.log(c.log)
 			err = c.attend(s)
@@ -132,7 +133,7 @@ func (c *consumer) complain(err error, what string, wait time.Duration) {
 	if wait == refusedBackoff {
 		level = slog.LevelError
 	}
-	if c.complaints.fresh(err) {
+	if c.complaints.Fresh(err) {
 		c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
 	}
 	c.mu.Lock()

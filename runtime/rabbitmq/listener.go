@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/internal/bulletin"
+	"github.com/taskgen/taskgen/runtime/internal/complaint"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -24,7 +25,7 @@ type listener struct {
 	cancel    context.CancelFunc
 	finished  chan struct{} // closed when nothing runs any more
 
-	complaints complaints
+	complaints complaint.Book
 
 	mu      sync.Mutex
 	hears   chan struct{} // closed while there is a session
@@ -79,7 +80,7 @@ func (l *listener) supervise() {
 		if refusals.refused(err) {
 			wait = refusedBackoff
 		}
-		if l.complaints.fresh(err) {
+		if l.complaints.Fresh(err) {
 			l.log.Warn("not listening to broadcasts", "error", err, "next_try_in", wait.Round(time.Millisecond))
 		}
 		l.mu.Lock()
@@ -126,7 +127,7 @@ func (l *listener) listen() error {
 				Headers: fromTable(d.Headers), Body: d.Body,
 			})
 		case <-again.C:
-			if err := l.bind(&t, queue); err != nil && conn.alive() && l.complaints.fresh(err) {
+			if err := l.bind(&t, queue); err != nil && conn.alive() && l.complaints.Fresh(err) {
 				l.log.Warn("broadcasts may not arrive", "error", err)
 			}
 		}
