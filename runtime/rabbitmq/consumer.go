@@ -87,13 +87,8 @@ func (c *consumer) supervise() {
 			if time.Since(s.since) > healthy {
 				backoff.reset()
 			}
-		case !refusals.refused(err):
-			if refusesDeclare(err) {
-				c.refuse(err)
-			}
-		default:
-			c.refuse(err)
-			c.complain(err, "the broker refuses the worker", refusedBackoff)
+		case refusals.refused(err):
+			c.complain(err, "the broker refuses the worker", refusedBackoff, c.refuse(err))
 			if sleep(c.ctx, jitter(refusedBackoff)) {
 				continue
 			}
@@ -105,10 +100,13 @@ func (c *consumer) supervise() {
 		if errors.Is(err, errCancelled) {
 			wait = max(wait, recreatePause) // other consumers must hear of it too
 		}
+		// One refused login may be none, the next try tells.
+		told := refusals.inRow > 0
 		if refusesDeclare(err) {
 			wait = max(wait, refusalStands)
+			told = c.refuse(err)
 		}
-		c.complain(err, "not consuming", wait)
+		c.complain(err, "not consuming", wait, told)
 		sleep(c.ctx, wait)
 	}
 }
@@ -120,20 +118,24 @@ func (c *consumer) lose(s *consumeSession, cause error) {
 	}
 }
 
-// refuse tells the worker that the broker won't have it, if it never had.
-func (c *consumer) refuse(err error) {
-	if c.config.Refused != nil && !isClosed(c.first) {
+// refuse tells the worker that the broker won't have it, if it wants to know.
+func (c *consumer) refuse(err error) (told bool) {
+	if c.config.Refused == nil {
+		return false
+	}
+	if !c.isStopped() {
 		c.config.Refused(fmt.Errorf("rabbitmq: %w", err))
 	}
+	return true
 }
 
-// complain logs what is wrong, unless it just has, and keeps it for who waits for the first session.
-func (c *consumer) complain(err error, what string, wait time.Duration) {
+// complain logs what is wrong, unless that was told, and keeps it for who waits for the first session.
+func (c *consumer) complain(err error, what string, wait time.Duration, told bool) {
 	level := slog.LevelWarn
 	if wait == refusedBackoff {
 		level = slog.LevelError
 	}
-	if c.complaints.Fresh(err) {
+	if !told && c.complaints.Fresh(err) {
 		c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
 	}
 	c.mu.Lock()

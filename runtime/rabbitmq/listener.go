@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -80,8 +81,12 @@ func (l *listener) supervise() {
 		if refusals.refused(err) {
 			wait = refusedBackoff
 		}
+		level := slog.LevelWarn
+		if errors.Is(err, task.ErrRefused) {
+			level = slog.LevelDebug // the consumer beside it says so, and Ready
+		}
 		if l.complaints.Fresh(err) {
-			l.log.Warn("not listening to broadcasts", "error", err, "next_try_in", wait.Round(time.Millisecond))
+			l.log.Log(l.ctx, level, "not listening to broadcasts", "error", err, "next_try_in", wait.Round(time.Millisecond))
 		}
 		l.mu.Lock()
 		l.trouble = err
