@@ -114,6 +114,26 @@ func TestControlFlag(t *testing.T) {
 	})
 }
 
+// Two workers of one name are told apart by nobody: the second says so. One by itself, or beside another name, does not.
+func TestSameName(t *testing.T) {
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		const warning = "another worker has the same name"
+		name := "w1@" + queue
+		start(t, nil, "-broker", url, "-hostname", name, "-Q", queue)
+		other := start(t, nil, "-broker", url, "-hostname", "w2@"+queue, "-Q", queue)
+		newShell(t).inspected(url, name, "inspect", "ping")
+		second := start(t, nil, "-broker", url, "-hostname", name, "-Q", queue)
+		second.err.await(t, warning)
+		if text := second.err.String(); !strings.Contains(text, "-hostname w2@%h") || !strings.Contains(text, "worker="+name) {
+			t.Errorf("the warning does not help: %s", text)
+		}
+		other.stop()
+		if strings.Contains(other.err.String(), warning) {
+			t.Errorf("warned in vain: %s", &other.err)
+		}
+	})
+}
+
 // A broker that is not there is not taken for workers that are not there.
 func TestInspectWithoutBroker(t *testing.T) {
 	t.Parallel()
