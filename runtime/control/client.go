@@ -77,7 +77,7 @@ const maxAnswers = 1000
 // matches [ErrNobody] says that no worker has answered, any other one that the broker could not be used. That a worker refuses is in its
 // answer.
 func (c *Client) Ask(ctx context.Context, method string, arguments any) ([]Answer, error) {
-	if err := c.listen(ctx); err != nil {
+	if err := c.Ready(ctx); err != nil {
 		return nil, err
 	}
 	ticket, came := uuid.NewString(), make(chan *task.Broadcast, maxAnswers)
@@ -110,13 +110,13 @@ func (c *Client) whom() string {
 	return ""
 }
 
-// Tell gives a command that is not answered.
+// Tell gives a command that is not answered. It does not wait for a broker that is not there; Ready does.
 func (c *Client) Tell(ctx context.Context, method string, arguments any) error {
 	return c.send(ctx, method, arguments, "")
 }
 
-// listen waits until answers can come.
-func (c *Client) listen(ctx context.Context) error {
+// Ready waits until answers can come, for 5 s at most; the error says what is wrong with the broker. Ask does so first.
+func (c *Client) Ready(ctx context.Context) error {
 	c.mu.Lock()
 	if c.listener == nil {
 		listener, err := c.broadcaster.Listen(task.ListenConfig{
@@ -130,7 +130,7 @@ func (c *Client) listen(ctx context.Context) error {
 	}
 	listener := c.listener
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("gave up after %s", readyTimeout))
 	defer cancel()
 	if err := listener.Ready(ctx); err != nil {
 		return fmt.Errorf("remote control: the broker can't be used: %w", err)

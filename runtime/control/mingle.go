@@ -70,7 +70,7 @@ func (s *Server) hello(r *request) (any, error) {
 	return map[string]any{"revoked": s.revokedTimes(), "clock": s.worker.Clock().Tick()}, nil
 }
 
-// mingle asks the others what was revoked.
+// mingle asks the others what was revoked, and warns of one that has the same name (Celery: DuplicateNodenameWarning).
 func (s *Server) mingle(ctx context.Context) {
 	if err := s.listener.Ready(ctx); err != nil {
 		return
@@ -81,10 +81,17 @@ func (s *Server) mingle(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.logger.Debug("the other workers can't be asked what was revoked", "error", err)
 	}
+	same := 0
 	for _, a := range answers {
+		if a.Worker == s.name {
+			same++
+		}
 		if err := s.learn(a); err != nil {
 			s.logger.Warn("what another worker says of revoked tasks can't be read", "worker", a.Worker, "error", err)
 		}
+	}
+	if same > 1 { // one is this worker's own
+		s.logger.Warn("another worker has the same name: remote control and monitors take the two for one. Give each a name of its own with -hostname, such as -hostname w2@%h", "worker", s.name)
 	}
 }
 

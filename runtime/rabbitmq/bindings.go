@@ -30,7 +30,7 @@ func (c *consumer) keepBindings(s *consumeSession) {
 	defer t.close()
 	for sleep(s.ctx, jitter(bindingsPause)) {
 		err := c.bind(&t, c.wanted(), func(string, task.Binding, string) {})
-		if err != nil && !s.over() && c.complaints.fresh(err) {
+		if err != nil && !s.over() && c.complaints.Fresh(err) {
 			c.log.Warn("messages of exchanges may not arrive", "error", err)
 		}
 	}

@@ -135,6 +135,9 @@ func (e *dialError) Error() string {
 
 func (e *dialError) Unwrap() error { return e.err }
 
+// Is makes errors.Is(err, task.ErrRefused) true for a refused login.
+func (e *dialError) Is(target error) bool { return target == task.ErrRefused && e.refused() }
+
 // refused says that the broker was reached and does not want us.
 func (e *dialError) refused() bool {
 	var reply *amqp.Error

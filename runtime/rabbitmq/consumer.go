@@ -10,6 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/taskgen/taskgen/runtime/internal/complaint"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -33,7 +34,7 @@ type consumer struct {
 
 	changed chan struct{} // buffered; says that subscriptions has changed
 
-	complaints complaints
+	complaints complaint.Book
 
 	unconfirmed sync.WaitGroup // results on their way
 
@@ -73,7 +74,7 @@ func (c *consumer) supervise() {
 		switch {
 		case err == nil:
 			refusals.inRow = 0
-			c.complaints.over()
+			c.complaints.Over()
 			c.log.Info("consuming", "queues", c.queues(), "session", s.id)
 			s.findings.log(c.log)
 			err = c.attend(s)
@@ -86,13 +87,8 @@ func (c *consumer) supervise() {
 			if time.Since(s.since) > healthy {
 				backoff.reset()
 			}
-		case !refusals.refused(err):
-			if refusesDeclare(err) {
-				c.refuse(err)
-			}
-		default:
-			c.refuse(err)
-			c.complain(err, "the broker refuses the worker", refusedBackoff)
+		case refusals.refused(err):
+			c.complain(err, "the broker refuses the worker", refusedBackoff, c.refuse(err))
 			if sleep(c.ctx, jitter(refusedBackoff)) {
 				continue
 			}
@@ -104,10 +100,13 @@ func (c *consumer) supervise() {
 		if errors.Is(err, errCancelled) {
 			wait = max(wait, recreatePause) // other consumers must hear of it too
 		}
+		// One refused login may be none, the next try tells.
+		told := refusals.inRow > 0
 		if refusesDeclare(err) {
 			wait = max(wait, refusalStands)
+			told = c.refuse(err)
 		}
-		c.complain(err, "not consuming", wait)
+		c.complain(err, "not consuming", wait, told)
 		sleep(c.ctx, wait)
 	}
 }
@@ -119,20 +118,24 @@ func (c *consumer) lose(s *consumeSession, cause error) {
 	}
 }
 
-// refuse tells the worker that the broker won't have it, if it never had.
-func (c *consumer) refuse(err error) {
-	if c.config.Refused != nil && !isClosed(c.first) {
+// refuse tells the worker that the broker won't have it, if it wants to know.
+func (c *consumer) refuse(err error) (told bool) {
+	if c.config.Refused == nil {
+		return false
+	}
+	if !c.isStopped() {
 		c.config.Refused(fmt.Errorf("rabbitmq: %w", err))
 	}
+	return true
 }
 
-// complain logs what is wrong, unless it just has, and keeps it for who waits for the first session.
-func (c *consumer) complain(err error, what string, wait time.Duration) {
+// complain logs what is wrong, unless that was told, and keeps it for who waits for the first session.
+func (c *consumer) complain(err error, what string, wait time.Duration, told bool) {
 	level := slog.LevelWarn
 	if wait == refusedBackoff {
 		level = slog.LevelError
 	}
-	if c.complaints.fresh(err) {
+	if !told && c.complaints.Fresh(err) {
 		c.log.Log(c.ctx, level, what, "error", err, "next_try_in", wait.Round(time.Millisecond))
 	}
 	c.mu.Lock()

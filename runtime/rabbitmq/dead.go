@@ -44,7 +44,10 @@ func (t *Transport) DeadLetters(ctx context.Context, queue string, visit func(*t
 		return v.failed(fmt.Errorf("%q is no name of a queue that has some (1 to %d bytes)", queue, math.MaxUint8-len(deadSuffix)))
 	}
 	var err error
-	if v.session, err = t.publisher.connected(ctx); err != nil {
+	if v.session, err = t.publisher.connected(ctx); errors.Is(err, task.ErrRefused) {
+		return err // whatever the queue is
+	}
+	if err != nil {
 		return v.failed(err)
 	}
 	err = v.visitAll(ctx, visit)

@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/internal/bulletin"
+	"github.com/taskgen/taskgen/runtime/internal/complaint"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
@@ -25,7 +26,7 @@ type listener struct {
 	cancel    context.CancelFunc
 	finished  chan struct{} // closed when nothing runs any more
 
-	complaints complaints
+	complaints complaint.Book
 
 	mu      sync.Mutex
 	hears   chan struct{} // closed while there is a session
@@ -80,8 +81,12 @@ func (l *listener) supervise() {
 		if refusals.refused(err) {
 			wait = refusedBackoff
 		}
-		if l.complaints.fresh(err) {
-			l.log.Warn("not listening to broadcasts", "error", err, "next_try_in", wait.Round(time.Millisecond))
+		level := slog.LevelWarn
+		if errors.Is(err, task.ErrRefused) {
+			level = slog.LevelDebug // the consumer beside it says so, and Ready
+		}
+		if l.complaints.Fresh(err) {
+			l.log.Log(l.ctx, level, "not listening to broadcasts", "error", err, "next_try_in", wait.Round(time.Millisecond))
 		}
 		l.mu.Lock()
 		l.trouble = err
@@ -127,7 +132,7 @@ func (l *listener) listen() error {
 				Headers: fromTable(d.Headers), Body: d.Body,
 			})
 		case <-again.C:
-			if err := l.bind(&t, queue); err != nil && conn.alive() && l.complaints.fresh(err) {
+			if err := l.bind(&t, queue); err != nil && conn.alive() && l.complaints.Fresh(err) {
 				l.log.Warn("broadcasts may not arrive", "error", err)
 			}
 		}
@@ -222,7 +227,10 @@ func (l *listener) Ready(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return errors.Join(context.Cause(ctx), l.trouble)
+	if l.trouble == nil {
+		return fmt.Errorf("%w: still connecting to %s", context.Cause(ctx), l.transport)
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), l.trouble)
 }
 
 // Close implements [task.Listener].

@@ -154,7 +154,7 @@ func (c *consumer) readjust(s *consumeSession) <-chan time.Time {
 		s.findings.log(c.log)
 		return nil
 	}
-	if c.complaints.fresh(err) {
+	if c.complaints.Fresh(err) {
 		c.log.Error("a queue that was added is not consumed", "error", err, "next_try_in", adjustPause)
 	}
 	return time.After(jitter(adjustPause))

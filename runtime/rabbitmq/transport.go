@@ -59,7 +59,7 @@ type Transport struct {
 func Open(_ context.Context, url string) (*Transport, error) {
 	address, err := parseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("rabbitmq: the broker URL is wrong: %w", err)
+		return nil, fmt.Errorf("rabbitmq: the URL is wrong: %w", err)
 	}
 	id, err := uuid.NewRandom()
 	if err != nil {

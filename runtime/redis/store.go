@@ -34,6 +34,7 @@ type Store struct {
 	ctx     context.Context // ends with Close
 	close   context.CancelFunc
 	now     func() time.Time
+	trouble chan struct{} // of capacity 1: something went wrong
 }
 
 var _ task.ResultStore = (*Store)(nil)
@@ -48,13 +49,13 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{address: a, client: goredis.NewClient(a.options()), now: time.Now}
+	s := &Store{address: a, client: goredis.NewClient(a.options()), now: time.Now, trouble: make(chan struct{}, 1)}
 	s.ctx, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
 	if err := s.client.Ping(ctx).Err(); refuses(err) {
 		s.close()
-		return nil, errors.Join(s.problem(err), s.client.Close())
+		return nil, errors.Join(fmt.Errorf("the server refuses it (check the user, password and database in the URL): %w", err), s.client.Close())
 	}
 	s.news = newNews(s.client.Subscribe(s.ctx))
 	return s, nil
@@ -146,6 +147,7 @@ func within[T any](ctx context.Context, s *Store, f func(context.Context) (T, er
 	select {
 	case o := <-done:
 		if o.err != nil {
+			s.notice(o.err)
 			return value, s.problem(o.err)
 		}
 		return o.value, nil

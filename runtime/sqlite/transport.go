@@ -9,9 +9,12 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -59,6 +62,21 @@ var _ task.Transport = (*Transport)(nil)
 // task that runs belongs to its process as long as that lives, whatever the time is.
 func Open(ctx context.Context, url string) (*Transport, error) {
 	return openAt(ctx, url, time.Now)
+}
+
+// ErrMissing says that there is no database to open.
+var ErrMissing = errors.New("there is no embedded broker")
+
+// OpenExisting is Open for who only asks: it makes no database where there is none, and matches [ErrMissing] then.
+func OpenExisting(ctx context.Context, url string) (*Transport, error) {
+	loc, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(loc.path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w at %s: no client or worker has made one", ErrMissing, loc.path)
+	}
+	return Open(ctx, url)
 }
 
 // openAt is Open with a wall clock.

@@ -14,6 +14,8 @@ var (
 	// ErrBlocked: the broker takes no messages now (an alarm for memory or
 	// disk, or the disk of the embedded broker is full), and the deadline passed.
 	ErrBlocked = errors.New("the broker is blocked")
+	// ErrRefused: the broker was reached and refuses the login: the user, the password, or the virtual host is wrong.
+	ErrRefused = errors.New("the broker refuses the login")
 	// ErrUnconfirmed: the message may be queued or not. It is safe to send it
 	// again with the same id. [UnconfirmedError] has the id.
 	ErrUnconfirmed = errors.New("the broker has not confirmed the message")

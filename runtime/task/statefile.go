@@ -38,7 +38,7 @@ func openStateFile(path string, v *revocations) (*stateFile, error) {
 		return s, s.write()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the state file: %w", err)
+		return nil, s.problem(err)
 	}
 	defer func() { _ = file.Close() }()
 	all, err := readState(file)
@@ -80,7 +80,7 @@ func (s *stateFile) write() error {
 	}
 	next, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*")
 	if err != nil {
-		return fmt.Errorf("the state file: %w", err)
+		return s.problem(err)
 	}
 	_, err = next.Write(text)
 	err = errors.Join(err, next.Sync(), next.Close())
@@ -88,9 +88,17 @@ func (s *stateFile) write() error {
 		err = os.Rename(next.Name(), s.path)
 	}
 	if err != nil {
-		return fmt.Errorf("the state file: %w", errors.Join(err, os.Remove(next.Name())))
+		return s.problem(errors.Join(err, os.Remove(next.Name())))
 	}
 	return nil
+}
+
+// problem names the file, and not that which takes its place.
+func (s *stateFile) problem(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("the state file %s: %w", s.path, err)
 }
 
 // keep writes the file whenever there is something new, until the function that it returns is called.

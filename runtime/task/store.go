@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +31,12 @@ type ResultStore interface {
 	Close() error
 	// String names the store for people, without password.
 	String() string
+}
+
+// OutageWatcher is a [ResultStore] that can be out of reach while the broker is not.
+type OutageWatcher interface {
+	// WatchOutages tells the log when the store can't be used, and when it can again, until Close. It returns at once.
+	WatchOutages(log *slog.Logger)
 }
 
 // ChordStore counts the parts of chords. A [Transport] that stores results implements it too.
@@ -151,6 +158,9 @@ func (t *storingTransport) Close() error {
 
 func (t *storingTransport) resultStore() ResultStore { return t.store }
 
+// Unwrap is the transport without the store.
+func (t *storingTransport) Unwrap() Transport { return t.Transport }
+
 // StoreOf is the store that [WithResults] has given a transport; nil if the broker itself has the results, or sends them.
 func StoreOf(t Transport) ResultStore {
 	if t, ok := t.(interface{ resultStore() ResultStore }); ok {
@@ -163,6 +173,9 @@ func (t *storingTransport) Consume(config ConsumeConfig) (Consumer, error) {
 	c, err := t.Transport.Consume(config)
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := t.store.(OutageWatcher); ok && config.Logger != nil {
+		s.WatchOutages(config.Logger)
 	}
 	return &storingConsumer{c, t.store}, nil
 }

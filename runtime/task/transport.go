@@ -66,9 +66,9 @@ type ConsumeConfig struct {
 	// after Consumer.Close, and doesn't block. The cause matches [ErrDeliveryTimeout] if the broker took
 	// back what was delivered too long ago. nil: nobody is told.
 	Lost func(session uint64, cause error)
-	// Refused is told that the broker can be reached and won't have this consumer: a wrong password, or a queue that it
-	// may not declare. It is called for each try until there was a first session; the transport goes on
-	// trying until Consumer.Close. nil: nobody is told.
+	// Refused is told that the broker can be reached and won't have this consumer: a wrong password, which matches [ErrRefused], or a
+	// queue that it may not declare. It is called for each try, and logs it; the transport goes on
+	// trying until Consumer.Close. nil: the transport logs it.
 	Refused func(error)
 	// ResultLost is told of a result that could not be brought to its reader after Settle had returned. nil: nobody is told.
 	ResultLost func(*Message, error)

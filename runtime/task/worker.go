@@ -155,7 +155,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		statistics: newStatistics(config.Logger),
 		slots:      newSlots(),
 		watchdog:   &watchdog{logger: config.Logger},
-		login:      newLogin(config.WaitForLogin),
+		login:      newLogin(config.WaitForLogin, config.Logger),
 		started:    make(chan struct{}),
 	}
 	w.told, w.tell = context.WithCancel(context.Background())
@@ -730,6 +730,7 @@ func isGone(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, 
 
 // lose takes note that a session has ended. What had not started comes again.
 func (w *Worker) lose(session uint64, cause error) {
+	w.login.admit()
 	w.copies.lose(session)
 	if errors.Is(cause, ErrDeliveryTimeout) {
 		return // the tasks that took too long may still be the first to end
@@ -760,7 +761,9 @@ func (w *Worker) cancelOrphans(session uint64) {
 func (w *Worker) drain(cancelTasks context.CancelCauseFunc) error {
 	// First of all nothing starts any more, whatever a slot or the broker is about to bring.
 	unstarted, finished := w.held.close()
-	w.logger.Info("worker is draining", "worker", w.config.Name, "running", w.held.running(), "drain", w.config.Drain)
+	if w.Refused() == nil { // else there never was anything to drain
+		w.logger.Info("worker is draining", "worker", w.config.Name, "running", w.held.running(), "drain", w.config.Drain)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	if err := w.consumer.Stop(ctx); err != nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/taskgen/taskgen/runtime/broker"
 )
 
 // onBrokers runs a test with the embedded broker, and with RabbitMQ if there is one. The queue is of this test only.
@@ -26,6 +28,17 @@ func onBrokers(t *testing.T, test func(t *testing.T, url, queue string)) {
 		t.Cleanup(func() { deleteQueue(t, url, queue) })
 		test(t, url, queue)
 	})
+}
+
+// brokerName is how a broker is named to people.
+func brokerName(t *testing.T, url string) string {
+	t.Helper()
+	transport, err := broker.Transport(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.Close()
+	return transport.String()
 }
 
 func deleteQueue(t *testing.T, url, queue string) {

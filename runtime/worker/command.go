@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,15 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskgen/taskgen/runtime/broker"
+	"github.com/taskgen/taskgen/runtime/internal/urlvar"
+	"github.com/taskgen/taskgen/runtime/sqlite"
 	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // brokerVariable is where the broker's URL comes from without a -broker flag. The
 // command lines of processes are for everybody to see, their environments are not.
-const brokerVariable = "TASKGEN_BROKER"
+const brokerVariable = urlvar.Broker
 
 // resultsVariable is where the URL of the results comes from without a -results flag.
-const resultsVariable = "TASKGEN_RESULTS"
+const resultsVariable = urlvar.Results
 
 const manual = `Runs tasks, and shows what they are and what became of them.
 
@@ -26,7 +29,8 @@ Long flags take one dash or two. The broker is a URL:
   amqp://user:password@host/vhost    RabbitMQ; amqps:// over TLS
   sqlite:path                        the embedded broker: a folder, or a .db file
 
-Without one it is the embedded broker in .taskgen/ at the root of the module. Results
+Without one it is the embedded broker in .taskgen/ at the root of the module, which
+the worker and call make if it is missing; no other command does. Results
 are the broker's own business (rpc), unless -results names a store for them, which all
 senders and workers must have:
 
@@ -64,16 +68,31 @@ func (p *program) command() *cobra.Command {
 	return root
 }
 
-// patient is how long a command waits for a broker that is not there.
-const patient = 30 * time.Second
+// withPatience ends the context of a command that needs an answer of the broker, and tells whoever waits what for.
+func (p *program) withPatience(ctx context.Context, t task.Transport) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.patience, fmt.Errorf("gave up after %s", p.patience))
+	told := p.waitFor(t)
+	return ctx, func() { told(); cancel() }
+}
 
-// withPatience ends the context of a command that needs an answer of the broker.
-func withPatience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, patient, fmt.Errorf("gave up after %s", patient))
+// waitFor says after a while what is waited for, unless the function that it returns was called by then.
+func (p *program) waitFor(t task.Transport) (over func()) {
+	timer := time.AfterFunc(p.silence, func() { p.tellf("waiting for the broker %s\n", t) })
+	return func() { timer.Stop() }
+}
+
+// withExisting is withClient for commands that ask or change what is there: they make no embedded broker, in which
+// there would be nothing.
+func withExisting(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error) error {
+	err := withClient(ctx, flag, do, broker.Existing())
+	if errors.Is(err, sqlite.ErrMissing) {
+		return fmt.Errorf("%w; %s", err, flag.hint())
+	}
+	return err
 }
 
 // withClient opens the broker for the time that do needs, with a client in its context.
-func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error) (err error) {
+func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, task.Transport) error, options ...broker.Option) (err error) {
 	url, err := flag.value()
 	if err != nil {
 		return err
@@ -82,7 +101,7 @@ func withClient(ctx context.Context, flag *urlFlag, do func(context.Context, tas
 	if err != nil {
 		return err
 	}
-	t, err := broker.Transport(ctx, url, broker.Results(results))
+	t, err := broker.Transport(ctx, url, append(options, broker.Results(results))...)
 	if err != nil {
 		return err
 	}

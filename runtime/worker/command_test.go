@@ -230,7 +230,7 @@ func TestCallAndResult(t *testing.T) {
 			t.Errorf("the result of a panic lacks %q:\n%s", want, s.out.String())
 		}
 	}
-	s.want(0, "PENDING\nno result: the task waits or runs, its result is too old or ignored, or it was never sent\n", "", "-broker", url, "result", "nobody")
+	s.want(0, "PENDING\nno result at "+brokerName(t, url)+": the task waits or runs, its result is too old or ignored, or it was never sent\n", "", "-broker", url, "result", "nobody")
 	s.want(1, "", "worker: amqp://guest@localhost:1 keeps no results: each goes to the process that sent the task; send it with call, or use Call.Get in the program\n",
 		"-broker", "amqp://guest:s3cret@localhost:1/", "result", "x")
 }
@@ -276,10 +276,10 @@ func TestBroker(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv(brokerVariable, "sqlite:"+filepath.Join(folder, "from-environment"))
 	s := newShell(t)
-	if code := s.run("purge", "-yes"); code != 0 {
+	if code := s.run("call", "-no-wait", "quiet", `["", 1]`); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &s.err)
 	}
-	if code := s.run("purge", "-yes", "-broker", "sqlite:"+filepath.Join(folder, "from-flag")); code != 0 {
+	if code := s.run("call", "-no-wait", "quiet", `["", 1]`, "-broker", "sqlite:"+filepath.Join(folder, "from-flag")); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &s.err)
 	}
 	for _, name := range []string{"from-environment", "from-flag"} {

@@ -39,22 +39,38 @@ func (p *program) deadCommand(broker *urlFlag) *cobra.Command {
 	return cmd
 }
 
-// withDead visits the dead letters of the queues that the flags name.
-func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) error {
+// withDead visits the dead letters of the queues that the flags name. It says where that was, and how many were ended; a queue
+// with an error does not keep it from the others.
+func (p *program) withDead(ctx context.Context, broker *urlFlag, f *deadFlags, visit func(*task.DeadMessage) (task.DeadAction, error)) (where string, ended int, err error) {
 	queues := splitLists(f.queues)
 	if len(queues) == 0 {
 		queues = newCatalog(p.registry).queues()
 	}
-	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
-		ctx, cancel := withPatience(ctx)
+	err = withExisting(ctx, broker, func(ctx context.Context, t task.Transport) error {
+		where = strings.Join(queues, ", ") + " at " + broker.asked(t)
+		ctx, cancel := p.withPatience(ctx, t)
 		defer cancel()
+		var errs []error
 		for _, queue := range queues {
-			if err := t.DeadLetters(ctx, queue, visit); err != nil {
-				return fmt.Errorf("queue %q: %w", queue, err)
+			n := 0
+			err := t.DeadLetters(ctx, queue, func(d *task.DeadMessage) (task.DeadAction, error) {
+				action, err := visit(d)
+				if err == nil && action != task.KeepDead {
+					n++
+				}
+				return action, err
+			})
+			if err != nil {
+				n = max(n-1, 0) // the last one may have been in the way
+			}
+			ended, errs = ended+n, append(errs, err)
+			if ctx.Err() != nil || errors.Is(err, task.ErrRefused) {
+				break // it is not for the queue
 			}
 		}
-		return nil
+		return errors.Join(errs...)
 	})
+	return where, ended, err
 }
 
 // deadInfo is a parked message as it is listed.
@@ -74,18 +90,22 @@ func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 		Use: "list", Short: "List parked messages, oldest first", Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			infos := []deadInfo{}
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, _, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				infos = append(infos, deadInfo{d.Message.ID, d.Message.Task, d.Message.Queue, d.Reason, d.Error, d.Worker, d.Time})
 				return task.KeepDead, nil
 			})
-			if err != nil {
+			if err != nil && len(infos) == 0 {
 				return err
 			}
 			if asJSON {
-				return p.writeJSON(infos)
+				return errors.Join(p.writeJSON(infos), err)
 			}
-			_, err = io.WriteString(p.stdout, printable(deadListing(infos)))
-			return err
+			text := "no message is parked in " + where + "\n"
+			if len(infos) > 0 {
+				text = deadListing(infos)
+			}
+			_, failure := io.WriteString(p.stdout, printable(text))
+			return errors.Join(failure, err)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -93,9 +113,6 @@ func (p *program) deadListCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 }
 
 func deadListing(infos []deadInfo) string {
-	if len(infos) == 0 {
-		return "no message is parked\n"
-	}
 	lines := newTable("")
 	lines.add("id", "task", "queue", "died", "reason", "error")
 	for _, d := range infos {
@@ -124,7 +141,7 @@ func (p *program) deadShowCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 		Use: "show ID", Short: "Show a parked message, its headers and why it was parked", Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found := false
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, _, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				if d.Message.ID != args[0] || found {
 					return task.KeepDead, nil
 				}
@@ -137,7 +154,7 @@ func (p *program) deadShowCommand(broker *urlFlag, f *deadFlags) *cobra.Command 
 				return task.KeepDead, err
 			})
 			if err == nil && !found {
-				err = fmt.Errorf("no message %s is parked", args[0])
+				err = fmt.Errorf("no message %s is parked in %s", args[0], where)
 			}
 			return err
 		},
@@ -195,8 +212,7 @@ func (p *program) deadEndCommand(broker *urlFlag, f *deadFlags, name, short stri
 				return errors.New("nothing was done")
 			}
 			missing := slices.Clone(ids)
-			n := 0
-			err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
+			where, n, err := p.withDead(cmd.Context(), broker, f, func(d *task.DeadMessage) (task.DeadAction, error) {
 				at := slices.Index(missing, d.Message.ID)
 				if at < 0 && !f.all {
 					return task.KeepDead, nil
@@ -204,14 +220,17 @@ func (p *program) deadEndCommand(broker *urlFlag, f *deadFlags, name, short stri
 				if at >= 0 {
 					missing = slices.Delete(missing, at, at+1)
 				}
-				n++
 				return action, nil
 			})
-			if err == nil {
-				_, err = fmt.Fprintf(p.stdout, "%s %s\n", plural(n, "message"), done)
+			if err == nil || n > 0 {
+				_, failure := fmt.Fprintf(p.stdout, "%s %s\n", plural(n, "message"), done)
+				err = errors.Join(failure, err)
+			}
+			if err == nil && f.all && n == 0 {
+				p.tellf("no message is parked in %s\n", where)
 			}
 			if err == nil && len(missing) > 0 {
-				err = fmt.Errorf("not parked: %s", strings.Join(missing, ", "))
+				err = fmt.Errorf("not parked in %s: %s", where, strings.Join(missing, ", "))
 			}
 			return err
 		},

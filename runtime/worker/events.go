@@ -32,8 +32,8 @@ func (p *program) eventsCommand(broker *urlFlag) *cobra.Command {
 			if asJSON {
 				show = eventJSON
 			}
-			return withClient(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
-				return p.watch(ctx, t, enable, show)
+			return withExisting(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
+				return p.watch(ctx, broker.asked(t), t, enable, show)
 			})
 		},
 	}
@@ -43,11 +43,11 @@ func (p *program) eventsCommand(broker *urlFlag) *cobra.Command {
 }
 
 // watch prints events until ctx ends.
-func (p *program) watch(ctx context.Context, t task.Transport, enable bool, show func(events.Event) string) error {
+func (p *program) watch(ctx context.Context, name string, t task.Transport, enable bool, show func(events.Event) string) error {
 	told := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	p.tellf("events of %s; stop with Ctrl-C\n", t)
+	p.tellf("events of %s; stop with Ctrl-C\n", name)
 	err := events.Listen(ctx, t, events.ListenConfig{Enable: enable}, func(e events.Event) {
 		if _, err := fmt.Fprintln(p.stdout, printable(show(e))); err != nil {
 			stop(err)

@@ -92,11 +92,11 @@ func TestEventFlags(t *testing.T) {
 func TestNoEvents(t *testing.T) {
 	onBrokers(t, func(t *testing.T, url, queue string) {
 		silent, herald := "silent@"+uuid.NewString(), "herald@"+uuid.NewString()
+		ctx := sender(t, url) // to watch makes no broker
 		watcher := watchEvents(t, "-broker", url)
 		first := start(t, nil, "-broker", url, "-Q", queue, "-hostname", herald, "-heartbeat-interval", "100ms")
 		watcher.out.await(t, herald)
 		second := start(t, nil, "-broker", url, "-Q", queue, "-hostname", silent, "-heartbeat-interval", "0")
-		ctx := sender(t, url)
 		for range 20 {
 			get(t, ctx, send(t, ctx, echo.With(task.Queue(queue)), args{Text: "a"}), "a")
 		}

@@ -89,13 +89,21 @@ func (p *program) tellFleet(ctx context.Context, broker *urlFlag, f *fleetFlags,
 	if err != nil {
 		return err
 	}
-	return withClient(ctx, broker, func(ctx context.Context, t task.Transport) error {
+	return withExisting(ctx, broker, func(ctx context.Context, t task.Transport) error {
 		client := control.NewClient(t, config)
 		defer func() { _ = client.Close() }()
+		over := p.waitFor(t)
+		err := client.Ready(ctx)
+		if over(); err != nil {
+			return err
+		}
 		if c.silent {
 			return client.Tell(ctx, c.name, arguments)
 		}
 		answers, err := client.Ask(ctx, c.name, arguments)
+		if errors.Is(err, control.ErrNobody) {
+			return fmt.Errorf("%s: %w", broker.asked(t), err)
+		}
 		if err != nil {
 			return err
 		}

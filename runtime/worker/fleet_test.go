@@ -108,9 +108,29 @@ func TestControlFlag(t *testing.T) {
 		s.inspected(url, read, "inspect", "ping")
 		s.want(1, "", "worker: "+anonymous(read)+": worker "+anonymous(read)+" can be asked, and not changed, by remote control (-control read): revoke is refused\n",
 			"-broker", url, "control", "revoke", "an-id", "-d", read, "-t", "20s")
-		s.want(1, "", "worker: no worker has answered within 500ms: none runs under the name "+anonymous(off)+", or those that do don't listen to remote control. The broker works\n",
+		s.want(1, "", "worker: "+brokerName(t, url)+": no worker has answered within 500ms: none runs under the name "+anonymous(off)+", or those that do don't listen to remote control. The broker works\n",
 			"-broker", url, "inspect", "ping", "-d", off, "-t", "500ms")
 		s.want(2, "", "worker: -control: \"some\" is no mode of remote control: there are full, read and off\nworker -h shows the manual\n", "-broker", url, "-control", "some")
+	})
+}
+
+// Two workers of one name are told apart by nobody: the second says so. One by itself, or beside another name, does not.
+func TestSameName(t *testing.T) {
+	onBrokers(t, func(t *testing.T, url, queue string) {
+		const warning = "another worker has the same name"
+		name := "w1@" + queue
+		start(t, nil, "-broker", url, "-hostname", name, "-Q", queue)
+		other := start(t, nil, "-broker", url, "-hostname", "w2@"+queue, "-Q", queue)
+		newShell(t).inspected(url, name, "inspect", "ping")
+		second := start(t, nil, "-broker", url, "-hostname", name, "-Q", queue)
+		second.err.await(t, warning)
+		if text := second.err.String(); !strings.Contains(text, "-hostname w2@%h") || !strings.Contains(text, "worker="+name) {
+			t.Errorf("the warning does not help: %s", text)
+		}
+		other.stop()
+		if strings.Contains(other.err.String(), warning) {
+			t.Errorf("warned in vain: %s", &other.err)
+		}
 	})
 }
 

@@ -37,7 +37,10 @@ func openHealth(ctx context.Context, address string, log *slog.Logger) (*health,
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("-health %s: %w", address, err)
+		if e, ok := errors.AsType[*net.OpError](err); ok {
+			err = e.Err // the address is named already
+		}
+		return nil, fmt.Errorf("-health %s: %w; want an address of this machine that is free", address, err)
 	}
 	h.address = listener.Addr().String()
 	mux := http.NewServeMux()
@@ -78,10 +81,17 @@ func (h *health) ready() error {
 		return errors.New("draining")
 	case w == nil:
 		return errors.New("starting")
-	case !w.Ready():
-		return errors.New("not consuming: there is no session with the broker now")
+	case w.Ready():
+		return nil
 	}
-	return nil
+	// The log knows more, and not everybody reads that.
+	switch err := w.Refused(); {
+	case errors.Is(err, task.ErrRefused):
+		return errors.New("not consuming: the broker refuses the login")
+	case err != nil:
+		return errors.New("not consuming: the broker refuses a queue")
+	}
+	return errors.New("not consuming: there is no session with the broker now")
 }
 
 // answer tells a probe in one line.

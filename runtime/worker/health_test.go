@@ -179,7 +179,7 @@ func TestHealthPortIsTaken(t *testing.T) {
 	t.Parallel()
 	holder := newHolder(t)
 	address := holder.Addr().String()
-	newShell(t).want(failed, "", "worker: -health "+address+": listen tcp "+address+": bind: address already in use\n",
+	newShell(t).want(failed, "", "worker: -health "+address+": bind: address already in use; want an address of this machine that is free\n",
 		"-broker", "memory:"+t.Name(), "-health", address)
 	for _, bad := range []string{"8081", "localhost", "http://localhost:8081"} {
 		s := newShell(t)

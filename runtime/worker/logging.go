@@ -1,7 +1,10 @@
 package worker
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -50,7 +53,10 @@ func (f *logFlags) open(stderr io.Writer) (*logging, error) {
 	if f.file != "" {
 		var err error
 		if l.file, err = openLogFile(f.file); err != nil {
-			return nil, err
+			if e, ok := errors.AsType[*fs.PathError](err); ok {
+				err = e.Err
+			}
+			return nil, fmt.Errorf("-logfile %s: %w", f.file, err)
 		}
 		out = l.file
 	}

@@ -43,15 +43,16 @@ func TestRefusedLogin(t *testing.T) {
 			if !strings.Contains(log, ": the broker refuses the worker: rabbitmq: ") || !strings.Contains(log, test.want) {
 				t.Error("the cause is not named")
 			}
-			if strings.Contains(log, "s3cret") || strings.Count(log, "level=ERROR") > 1 {
+			if strings.Contains(log, "s3cret") || strings.Count(log, "refuses user") != 1 || strings.Contains(log, "level=") {
 				t.Error("the log has the password, or too much")
 			}
 		})
 	}
 	t.Run("wait", func(t *testing.T) {
 		t.Parallel()
-		worker := launchChild(t, "-broker", wrongPassword.String(), "-wait-for-login")
+		worker := launchChild(t, "-broker", wrongPassword.String(), "-wait-for-login", "-health", "127.0.0.1:0")
 		worker.log.await(t, "the broker refuses the worker")
+		probe(t, &worker.log).want("/readyz", 503, "not consuming: the broker refuses the login\n")
 		time.Sleep(2 * time.Second) // it must not say so again
 		if log := worker.log.String(); strings.Count(log, "the broker refuses the worker") != 1 || strings.Contains(log, "s3cret") {
 			t.Error("the log has the password, or too much")
@@ -69,5 +70,8 @@ func TestRefusedLogin(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 		worker.log.await(t, "ACCESS_REFUSED")
+		if log := worker.log.String(); strings.Count(log, "ACCESS_REFUSED") != 1 {
+			t.Error("the cause is told more than once")
+		}
 	})
 }

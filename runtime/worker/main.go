@@ -40,6 +40,7 @@ func Main(r *task.Registry, setup func(ctx context.Context, run Run) error) {
 		name: filepath.Base(os.Args[0]), registry: r, setup: setup,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		interactive: isTerminal(os.Stdin), setLogger: slog.SetDefault, signals: signals,
+		silence: time.Second, patience: 30 * time.Second,
 	}
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }
@@ -67,6 +68,8 @@ type program struct {
 	// setLogger makes the worker's log that of the whole process.
 	setLogger func(*slog.Logger)
 	signals   <-chan os.Signal
+	// A command says after silence that it waits for the broker, and gives up after patience.
+	silence, patience time.Duration
 }
 
 // The exit codes.

@@ -29,13 +29,13 @@ func (p *program) purgeCommand(broker *urlFlag) *cobra.Command {
 			if !yes && !p.interactive {
 				return misuse("purge deletes messages for good, and there is nobody to ask: say -yes if that is what you want")
 			}
-			return withClient(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
+			return withExisting(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
 				if !yes && !p.confirm(fmt.Sprintf("Delete all messages that wait in %s at %s?", strings.Join(queues, ", "), t)) {
 					return errors.New("nothing was deleted")
 				}
-				ctx, cancel := withPatience(ctx)
+				ctx, cancel := p.withPatience(ctx, t)
 				defer cancel()
-				return p.purge(ctx, t, queues)
+				return p.purge(ctx, broker.asked(t), t, queues)
 			})
 		},
 	}
@@ -51,7 +51,8 @@ func (p *program) confirm(question string) bool {
 	return answer == "y" || answer == "yes"
 }
 
-func (p *program) purge(ctx context.Context, t task.Transport, queues []string) error {
+func (p *program) purge(ctx context.Context, name string, t task.Transport, queues []string) error {
+	all := 0
 	for _, queue := range queues {
 		deleted := 0
 		for _, name := range []string{queue, task.ProbationQueue(queue)} {
@@ -61,9 +62,13 @@ func (p *program) purge(ctx context.Context, t task.Transport, queues []string) 
 			}
 			deleted += n
 		}
+		all += deleted
 		if _, err := fmt.Fprintf(p.stdout, "%s: %s deleted\n", queue, plural(deleted, "message")); err != nil {
 			return err
 		}
+	}
+	if all == 0 {
+		p.tellf("nothing waits at %s\n", name)
 	}
 	return nil
 }

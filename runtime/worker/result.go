@@ -23,17 +23,17 @@ func (p *program) resultCommand(broker *urlFlag) *cobra.Command {
 	return &cobra.Command{
 		Use: "result ID", Short: "Show the state and the result of a task", Long: resultManual, Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
+			return withExisting(cmd.Context(), broker, func(ctx context.Context, t task.Transport) error {
 				if t.ReplyTo() != "" {
 					return fmt.Errorf("%s keeps no results: each goes to the process that sent the task; send it with call, or use Call.Get in the program", t)
 				}
-				ctx, cancel := withPatience(ctx)
+				ctx, cancel := p.withPatience(ctx, t)
 				defer cancel()
 				stored, err := t.Result(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				text, err := showResult(stored)
+				text, err := showResult(stored, whereResults(broker, t))
 				if err != nil {
 					return fmt.Errorf("task %s: %w", args[0], err)
 				}
@@ -44,10 +44,18 @@ func (p *program) resultCommand(broker *urlFlag) *cobra.Command {
 	}
 }
 
+// whereResults is what was asked for a result.
+func whereResults(broker *urlFlag, t task.Transport) string {
+	if s := task.StoreOf(t); s != nil {
+		return s.String()
+	}
+	return broker.asked(t)
+}
+
 // showResult turns a result into text: the state, and on the next line the value or the error.
-func showResult(stored *task.Result) (string, error) {
+func showResult(stored *task.Result, where string) (string, error) {
 	if stored == nil {
-		return string(task.Pending) + "\nno result: the task waits or runs, its result is too old or ignored, or it was never sent", nil
+		return string(task.Pending) + "\nno result at " + where + ": the task waits or runs, its result is too old or ignored, or it was never sent", nil
 	}
 	serializer, ok := codec.ByContentType(stored.ContentType)
 	if !ok {

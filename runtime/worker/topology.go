@@ -30,6 +30,13 @@ func (p *program) topologyCommand(broker *urlFlag) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			url, err := broker.value()
+			if err != nil {
+				return err
+			}
+			if !isRabbitMQ(url) {
+				return misuse("topology is for RabbitMQ, other brokers make what they need: %s such as amqp://…", broker.hint())
+			}
 			return withClient(cmd.Context(), broker, func(_ context.Context, t task.Transport) error {
 				return p.printTopology(t, config, asJSON)
 			})
@@ -47,9 +54,13 @@ func (p *program) topologyCommand(broker *urlFlag) *cobra.Command {
 }
 
 func (p *program) printTopology(t task.Transport, config task.WorkerConfig, asJSON bool) error {
-	rabbit, ok := t.(*rabbitmq.Transport)
+	carrier := t
+	if s, ok := t.(interface{ Unwrap() task.Transport }); ok {
+		carrier = s.Unwrap()
+	}
+	rabbit, ok := carrier.(*rabbitmq.Transport)
 	if !ok {
-		return misuse("topology: %s makes what it needs by itself: want a RabbitMQ, -broker amqp://…", t)
+		return fmt.Errorf("topology: %s is no RabbitMQ", t)
 	}
 	if err := builtin.Register(p.registry, (&httpFlags{}).settings()); err != nil {
 		return err

@@ -49,10 +49,11 @@ func TestDeclareFlags(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	for words, args := range map[string][]string{
-		"want create, or verify, or never":           {"purge", "-yes", "-broker", "amqp://nowhere/", "-declare", "often"},
-		"want quorum, or classic":                    {"purge", "-yes", "-broker", "amqp://nowhere/", "-queue-type", "stream"},
-		"-declare is for RabbitMQ":                   {"purge", "-yes", "-broker", "memory:x", "-declare", "verify"},
-		"makes what it needs by itself: want a Rabb": {"topology", "-broker", "memory:x"},
+		"want create, or verify, or never": {"purge", "-yes", "-broker", "amqp://nowhere/", "-declare", "often"},
+		"want quorum, or classic":          {"purge", "-yes", "-broker", "amqp://nowhere/", "-queue-type", "stream"},
+		"-declare is for RabbitMQ":         {"purge", "-yes", "-broker", "memory:x", "-declare", "verify"},
+		"topology is for RabbitMQ":         {"topology", "-broker", "memory:x"},
+		"-broker or TASKGEN_BROKER":        {"topology"},
 	} {
 		if code := s.run(args...); code != 2 || !strings.Contains(s.err.String(), words) {
 			t.Errorf("%v: exit code %d: %s", args, code, s.err.String())

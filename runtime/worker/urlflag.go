@@ -1,15 +1,14 @@
 package worker
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/taskgen/taskgen/runtime/internal/urlvar"
+	"github.com/taskgen/taskgen/runtime/task"
 )
 
 // urlFlag is a URL that may have a password in it: on the command line, in a file, or in the environment.
@@ -39,10 +38,29 @@ func (f *urlFlag) register(flags *pflag.FlagSet, usage, fallback string) {
 	flags.StringVar(&f.file, f.name+"-file", "", "read that URL from `FILE`, such as a mounted secret (default $"+f.fileVariable()+")")
 }
 
-func (f *urlFlag) fileVariable() string { return f.variable + "_FILE" }
+func (f *urlFlag) fileVariable() string { return urlvar.File(f.variable) }
 
 // isGiven says whether the command line names it.
 func (f *urlFlag) isGiven() bool { return f.given != "" || f.file != "" }
+
+// hint says how to name another.
+func (f *urlFlag) hint() string {
+	return "name another with -" + f.name + " or " + f.variable
+}
+
+// asked is the broker that a command has asked, and how to name another if nobody has named this one.
+func (f *urlFlag) asked(t task.Transport) string {
+	if url, err := f.value(); err == nil && url == "" {
+		return t.String() + " (the default; " + f.hint() + ")"
+	}
+	return t.String()
+}
+
+// isRabbitMQ says whether a URL is that of a RabbitMQ.
+func isRabbitMQ(url string) bool {
+	scheme, _, _ := strings.Cut(url, "://")
+	return slices.Contains([]string{"amqp", "amqps", "pyamqp"}, scheme)
+}
 
 // value is the URL with the options that have flags; "" if there is none.
 func (f *urlFlag) value() (string, error) {
@@ -57,7 +75,7 @@ func (f *urlFlag) value() (string, error) {
 		if !slices.Contains(o.values, o.value) {
 			return "", misuse("-%s %q: want %s", o.flag, o.value, strings.Join(o.values, ", or "))
 		}
-		if !strings.HasPrefix(url, "amqp://") && !strings.HasPrefix(url, "amqps://") {
+		if !isRabbitMQ(url) {
 			return "", misuse("-%s is for RabbitMQ (amqp://…); the embedded broker makes what it needs", o.flag)
 		}
 		separator := "?"
@@ -76,49 +94,11 @@ func (f *urlFlag) plain() (string, error) {
 	case f.given != "":
 		return f.given, nil
 	case f.file != "":
-		return readURL(f.file, "-"+f.name+"-file")
+		return urlvar.Read(f.file, "-"+f.name+"-file")
 	}
-	url, file := os.Getenv(f.variable), os.Getenv(f.fileVariable())
-	switch {
-	case url != "" && file != "":
-		return "", misuse("%s and %s are both set: want one of them", f.variable, f.fileVariable())
-	case file != "":
-		return readURL(file, f.fileVariable())
+	url, err := urlvar.Get(f.variable)
+	if err != nil && os.Getenv(f.variable) != "" { // both variables are set
+		err = &usageError{err}
 	}
-	return url, nil
-}
-
-// maxURL is how long a URL in a file may be, in bytes.
-const maxURL = 16 << 10
-
-// readURL reads a URL from a file, for the flag or variable that names it. No error has anything of what is in it.
-func readURL(path, whose string) (string, error) {
-	text, err := readShort(path)
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err // the path is named below
-	}
-	url := strings.TrimRight(text, "\r\n")
-	switch {
-	case err != nil:
-	case url == "":
-		err = errors.New("the file is empty")
-	case strings.ContainsFunc(url, func(r rune) bool { return r < ' ' }):
-		err = errors.New("the file has more than one line, or control characters: want a URL and nothing else")
-	default:
-		return url, nil
-	}
-	return "", fmt.Errorf("%s %s: %w", whose, path, err)
-}
-
-func readShort(path string) (string, error) {
-	file, err := os.Open(path) //nolint:gosec // whoever runs the worker says which file
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = file.Close() }()
-	text, err := io.ReadAll(io.LimitReader(file, maxURL+1))
-	if err == nil && len(text) > maxURL {
-		err = fmt.Errorf("the file has more than %d bytes: want a URL and nothing else", maxURL)
-	}
-	return string(text), err
+	return url, err
 }

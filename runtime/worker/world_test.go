@@ -131,7 +131,7 @@ func newShell(t *testing.T) *shell {
 	s := &shell{T: t, signals: make(chan os.Signal, 2)}
 	s.program = program{
 		name: "worker", registry: testTasks(), stdin: strings.NewReader(""), stdout: &s.out, stderr: &s.err,
-		setLogger: func(*slog.Logger) {}, signals: s.signals,
+		setLogger: func(*slog.Logger) {}, signals: s.signals, silence: patience, patience: patience,
 	}
 	return s
 }

@@ -26,7 +26,7 @@ func main() {
 func run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	client, err := broker.Open(ctx, os.Getenv("TASKGEN_BROKER")) // "": the embedded broker
+	client, err := broker.Open(ctx, "") // $TASKGEN_BROKER, or the embedded broker
 	if err != nil {
 		return err
 	}
