@@ -228,7 +228,7 @@ func (w *world) ask(c *capture, worker string) *task.Broadcast {
 }
 
 // opaque are maps whose keys are the worker's own, and lists and texts that are about it.
-var opaque = []string{"args", "kwargs", "total", "rusage", "processes", "writes", "max-tasks-per-child"}
+var opaque = []string{"args", "kwargs", "total", "rusage", "processes", "writes", "max-tasks-per-child", "queue_arguments"}
 
 // compare says what is different in the structure of two answers.
 func compare(want, got string) string {

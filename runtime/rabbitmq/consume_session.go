@@ -38,6 +38,9 @@ type consumeSession struct {
 	// heard is closed by the next question that the broker answers; nil if nobody waits for that.
 	heard chan struct{}
 
+	inspecting sync.Mutex // held while the broker is asked for attributes
+	attributes attributes
+
 	ctx    context.Context // ends with the session
 	finish context.CancelCauseFunc
 }

@@ -261,6 +261,15 @@ func TestPythonReadsResults(t *testing.T) {
 		}
 	}
 
+	// The step after one that fails has the same error, which names that one to Go alone.
+	last := "last-" + f.queue
+	python.send("go.fail", none, map[string]any{"chain": []any{map[string]any{
+		"task": "go.add", "args": []any{}, "kwargs": map[string]any{}, "options": map[string]any{"task_id": last, "queue": f.queue}, "subtask_type": nil, "immutable": true,
+	}}})
+	if a := python.get(last); a.State != "FAILURE" || a.Type != "OverdrawnError" || a.Text != "over the quota" {
+		t.Errorf("the step after one that fails: %+v", a)
+	}
+
 	// Celery's client and RabbitMQ would drop it between them.
 	ctx := task.WithClient(f.ctx, task.NewClient(f.transport(), task.ClientConfig{}))
 	late, err := task.Define[numbers](task.Spec{Name: "go.add", Queue: f.queue}, codec.Int[int64]).With(task.ExpiresAt(time.Unix(0, 0))).Send(ctx, &numbers{})

@@ -131,16 +131,19 @@ const celeryExceptions = "celery.exceptions"
 
 // chordError is what the body of a chord fails with one of whose parts has failed.
 func chordError(p ChordPart) *TaskError {
-	text := "an error"
+	text, id := "an error", p.ID
 	if s, ok := codec.ByContentType(p.ContentType); ok {
 		tree, _ := s.DecodeTree(p.Body)
 		if exception, ok := tree.(map[string]any); ok {
 			text = fmt.Sprintf("%v(%s)", exception["exc_type"], codec.ReprText(messageOf(exception["exc_message"])))
+			if _, before := failedBefore(exception); before != "" {
+				id = before
+			}
 		}
 	}
 	return &TaskError{
 		State: Failure, Type: "ChordError", Module: celeryExceptions,
-		Message: shorten(fmt.Sprintf("Dependency %s raised %s", p.ID, text), maxErrorText),
+		Message: shorten(fmt.Sprintf("Dependency %s raised %s", id, text), maxErrorText),
 	}
 }
 

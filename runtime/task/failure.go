@@ -9,6 +9,7 @@ import (
 
 // TaskError is the error that a task ended with, as its caller sees it.
 type TaskError struct {
+	// Task and ID are those of the task that has failed: where one that was to follow it did not run, this one.
 	Task, ID string
 	// State is FAILURE, REVOKED, or RETRY while another attempt waits.
 	State State

@@ -140,6 +140,7 @@ func (e *executor) spread(c *canvas, r *request, state State, failure *TaskError
 		}
 	}
 	if state == Failure {
+		failure.Task, failure.ID = r.name, r.id // who waits for the last step is told which one it was
 		for _, v := range slices.Backward(f.chain) {
 			if err := e.skip(c, r, v, failure); err != nil {
 				return err

@@ -184,3 +184,14 @@ func (w *Worker) Queues() []QueueConfig {
 	}
 	return out
 }
+
+// QueueAttributes are those that a queue which the worker takes from was made with. nil: the broker does not tell.
+func (w *Worker) QueueAttributes(queue string) *QueueAttributes {
+	if w.checkRuns() != nil {
+		return nil
+	}
+	if inspector, ok := w.consumer.(QueueInspector); ok {
+		return inspector.QueueAttributes(queue)
+	}
+	return nil
+}

@@ -61,9 +61,23 @@ func writeResult(s codec.Serializer, id string, state State, value func(codec.Va
 	})
 }
 
-// writeException writes an error as Celery writes an exception.
+// The keys that name, in the exception of a task that did not run, the one that failed before it. Celery doesn't look at them.
+const (
+	failedTask = "taskgen_task"
+	failedID   = "taskgen_id"
+)
+
+// writeException writes an error as Celery writes an exception. It names the task that failed if failure does.
 func writeException(v codec.Value, failure *TaskError) {
-	v.Map(3)
+	if failure.ID == "" {
+		v.Map(3)
+	} else {
+		v.Map(5)
+		v.String(failedTask)
+		v.String(failure.Task)
+		v.String(failedID)
+		v.String(failure.ID)
+	}
 	v.String("exc_type")
 	v.String(failure.Type)
 	v.String("exc_module")
@@ -101,6 +115,9 @@ func readResult(stored *Result, task string, value func(codec.Value)) (*TaskErro
 		e.Type, _ = exception["exc_type"].(string)
 		e.Module, _ = exception["exc_module"].(string)
 		e.Message = messageOf(exception["exc_message"])
+		if name, id := failedBefore(exception); id != "" {
+			e.Task, e.ID = name, id
+		}
 		return e, nil
 	}
 	if value == nil {
@@ -110,6 +127,16 @@ func readResult(stored *Result, task string, value func(codec.Value)) (*TaskErro
 		return nil, broken(err)
 	}
 	return nil, nil
+}
+
+// failedBefore is the task that an exception names as the one that failed; "" if it names none.
+func failedBefore(exception map[string]any) (name, id string) {
+	name, _ = exception[failedTask].(string)
+	id, _ = exception[failedID].(string)
+	if checkName(name) != nil || checkName(id) != nil {
+		return "", ""
+	}
+	return name, id
 }
 
 // messageOf is the text of a Python exception's arguments.

@@ -208,6 +208,14 @@ func (c *storingConsumer) Settle(ctx context.Context, d *Delivery, o Outcome) er
 	return lost
 }
 
+// QueueAttributes implements [QueueInspector].
+func (c *storingConsumer) QueueAttributes(queue string) *QueueAttributes {
+	if inspector, ok := c.Consumer.(QueueInspector); ok {
+		return inspector.QueueAttributes(queue)
+	}
+	return nil
+}
+
 func (c *storingConsumer) keep(ctx context.Context, results []*Result) (lost error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

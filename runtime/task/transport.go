@@ -147,6 +147,18 @@ type Consumer interface {
 	Ready() bool
 }
 
+// QueueInspector is a [Consumer] whose queues may be made otherwise than it would make them.
+type QueueInspector interface {
+	// QueueAttributes are those that a queue of the consumer was made with. nil: that can't be told.
+	QueueAttributes(queue string) *QueueAttributes
+}
+
+// QueueAttributes are what a queue was made with.
+type QueueAttributes struct {
+	Durable, AutoDelete bool
+	Arguments           map[string]any
+}
+
 // Delivery is one message handed to this process, to be settled once.
 type Delivery struct {
 	Message *Message

@@ -153,10 +153,13 @@ func testChainFails(t *testing.T, w *world) {
 	call, err := chain.Delay(ctx)
 	w.check(err)
 	var failure *task.TaskError
-	if _, err := call.Get(ctx); !errors.As(err, &failure) || failure.Message != errSum.Error() || failure.ID != call.ID {
-		t.Errorf("the last step ends with %v", err)
+	if _, err := call.Get(ctx); !errors.As(err, &failure) || failure.Message != errSum.Error() {
+		t.Fatalf("the last step ends with %v", err)
 	}
 	w.eventually("the errback runs", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.notes) == 2 })
+	if first := s.infos[0]; failure.Task != first.Name || failure.ID != first.ID || first.ID == call.ID {
+		t.Errorf("%s %s failed, and the last step's error names %s %s", first.Name, first.ID, failure.Task, failure.ID)
+	}
 	if want := s.infos[0].ID + " failed"; s.notes[1] != want {
 		t.Errorf("the errback heard %q, want %q", s.notes[1], want)
 	}

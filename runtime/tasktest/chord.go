@@ -97,7 +97,7 @@ func testChordFails(t *testing.T, w *world) {
 	s, ctx := w.sums(task.WorkerConfig{}), w.client()
 	for name, part := range map[string]task.Sig[int]{
 		"a task":  s.fail.Sig(pair{}),
-		"a chain": task.Chain(s.fail.Sig(pair{}), s.plus(1)),
+		"a chain": task.Chain(s.fail.With(task.ID("first-"+w.queue)).Sig(pair{}), s.plus(1)),
 		"a chord": task.Chord([]task.Sig[int]{s.fail.Sig(pair{})}, s.sum()),
 	} {
 		header := append(s.sigs(3), part)
@@ -106,6 +106,8 @@ func testChordFails(t *testing.T, w *world) {
 		var failure *task.TaskError
 		if _, err := call.Get(ctx); !errors.As(err, &failure) || failure.Type != "ChordError" || !strings.Contains(failure.Message, "Dependency ") {
 			t.Errorf("%s fails in the header: %v", name, err)
+		} else if name == "a chain" && !strings.Contains(failure.Message, "Dependency first-"+w.queue+" raised") {
+			t.Errorf("the first step of a chain fails in the header, and is not named: %v", err)
 		}
 		w.eventually("the errback of the body runs", func() bool { return s.noted(call.ID + " chord") })
 	}

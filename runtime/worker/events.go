@@ -21,7 +21,7 @@ const eventsManual = `Prints what the workers of the broker tell of themselves a
 included, a line for each event, until SIGTERM or SIGINT. A worker tells of tasks if it was
 started with -events, or is asked to: -enable asks all of them, and they go on after that.
 
-With -json each line is the event as it was sent.`
+With -json each line is an event with all its fields.`
 
 func (p *program) eventsCommand(broker *urlFlag) *cobra.Command {
 	var asJSON, enable bool

@@ -46,7 +46,7 @@ func TestInspect(t *testing.T) {
 		matches(`(?m)^`+name+` +`+waiting.ID+` +example.com/app/users.echo +`+queue+` +\[\] \{"number":7,"text":"\*\*\*"\}$`, "inspect", "reserved")
 		matches(`(?m)^`+name+` +none$`, "inspect", "scheduled")
 		matches(`(?m)^`+name+` +example.com/app/users.fail \[rate_limit=10/m\]$`, "inspect", "registered", "rate_limit")
-		matches(`(?m)^`+name+` +`+queue+` +`+queue+` +direct +`+queue+`$`, "inspect", "active_queues")
+		matches(`(?m)^`+name+` +`+queue+` +`+queue+` +direct +`+queue+`( +x-queue-type=quorum)?$`, "inspect", "active_queues")
 		matches(`(?m)^`+name+` +`+running.ID+` +active `, "inspect", "query_task", running.ID, "other")
 		matches(`(?m)^`+name+` +worker_concurrency +1$`, "inspect", "conf")
 		matches(`(?m)^software -> taskgen:.* go:1`, "inspect", "report")

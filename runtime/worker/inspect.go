@@ -144,9 +144,16 @@ func shownArguments(v any) string {
 }
 
 func showQueues(answers []control.Answer) (string, error) {
-	return rows(answers, []string{"queue", "exchange", "type", "routing key"}, func(lines *table, worker string, queues []control.QueueInfo) {
+	return rows(answers, []string{"queue", "exchange", "type", "routing key", "arguments"}, func(lines *table, worker string, queues []control.QueueInfo) {
 		for _, q := range queues {
-			lines.add(worker, q.Name, q.Exchange.Name, q.Exchange.Type, q.RoutingKey)
+			var arguments []string
+			for _, name := range slices.Sorted(maps.Keys(q.QueueArguments)) {
+				arguments = append(arguments, fmt.Sprintf("%s=%v", name, q.QueueArguments[name]))
+			}
+			lines.add(worker, q.Name, q.Exchange.Name, q.Exchange.Type, q.RoutingKey, strings.Join(arguments, " "))
+			for _, b := range q.Bindings {
+				lines.add(worker, q.Name, b.Exchange.Name, b.Exchange.Type, b.RoutingKey, "")
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package celery
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -12,6 +13,15 @@ func TestPythonCallsGo(t *testing.T) {
 	w := newWorld(t)
 	w.startGo(t, "-track-started", "-c", "32", "-accept", "json,msgpack,yaml", "-l", "error")
 	w.runCases(t, "calls")
+}
+
+// A plain Celery client revokes Go tasks, and reads REVOKED from Redis: testdata/revoking.py.
+func TestPythonRevokesGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.results, _, _ = strings.Cut(needed(t, "TASKGEN_TEST_REDIS"), "?")
+	w.startGo(t, "-hostname", w.goQueue+"@go", "-c", "1", "-track-started", "-l", "error", "-results", w.results)
+	w.runCases(t, "revoking")
 }
 
 // runCases runs the cases of a module of testdata, each as a subtest.

@@ -47,6 +47,15 @@ func TestGoCallsPython(t *testing.T) {
 		{"arguments", "by position", func(t *testing.T) {
 			is(t, 5, sent(gotasks.PyAddByPosition.With(py).Delay(ctx, 2, 3)).value(ctx, t))
 		}},
+		{"arguments", "defaults of Python", func(t *testing.T) {
+			is(t, "hello ada 1", sent(gotasks.BriefGreet.With(py).Delay(ctx, "ada")).value(ctx, t))
+			is(t, "open None False en {}", sent(gotasks.PyAnnounce.With(py).Delay(ctx, "open", nil)).value(ctx, t))
+			at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			is(t, "open 2026-01-02T03:04:05+00:00 False en {}", sent(gotasks.PyAnnounce.With(py).Delay(ctx, "open", &at)).value(ctx, t))
+		}},
+		{"arguments", "by keyword only", func(t *testing.T) {
+			is(t, "open None True de+fr {}", sent(gotasks.BriefAnnounce.With(py).Delay(ctx, "open", true, "de", "fr")).value(ctx, t))
+		}},
 		{"arguments", "compressed", func(t *testing.T) {
 			text := strings.Repeat("größer", 1000)
 			is(t, text, sent(gotasks.PyEchoString.With(py, task.UseCompression("gzip")).Delay(ctx, text)).value(ctx, t))

@@ -25,6 +25,7 @@ const patience = 2 * time.Minute
 type world struct {
 	url, python      string
 	goQueue, pyQueue string
+	results          string // a Redis; "": each client gets its own
 }
 
 // newWorld declares the queues as Celery does, before any Go worker comes: such is the fleet that Go comes into.
@@ -186,7 +187,7 @@ func (w *world) consumers(t *testing.T, queue string) (n int) {
 func (w *world) pythonCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command(w.python, args...)
 	cmd.Dir = "testdata"
-	cmd.Env = append(os.Environ(), "BROKER="+w.url, "GO_QUEUE="+w.goQueue, "PY_QUEUE="+w.pyQueue, "PYTHONDONTWRITEBYTECODE=1", "C_FORCE_ROOT=1")
+	cmd.Env = append(os.Environ(), "BROKER="+w.url, "GO_QUEUE="+w.goQueue, "PY_QUEUE="+w.pyQueue, "RESULTS="+w.results, "PYTHONDONTWRITEBYTECODE=1", "C_FORCE_ROOT=1")
 	return cmd
 }
 

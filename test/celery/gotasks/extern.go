@@ -17,6 +17,8 @@ type Py interface {
 	Add(ctx context.Context, x, y int64) (int64, error)
 	Greet(name string, times int, greeting string) (string, error)
 	Nothing() error
+
+	Announce(text string, at *time.Time) (string, error)
 	Fail(how string) error
 	Flaky(failures int) (int, error)
 	About() (PyMessage, error)
@@ -55,6 +57,15 @@ type Py interface {
 	EchoTime(x time.Time) (time.Time, error)
 	EchoStruct(x Point) (Point, error)
 	EchoNumbered(x map[int64]string) (map[int64]string, error)
+}
+
+// Brief are tasks of testdata/pytasks.py too, with other parameters: the rest has its default values there.
+//
+//task:extern
+//task:name pytasks
+type Brief interface {
+	Greet(name string) (string, error)
+	Announce(text string, loud bool, languages ...string) (string, error)
 }
 
 // PyMessage is what a Python task knows of its message.

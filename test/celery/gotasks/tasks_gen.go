@@ -1617,6 +1617,52 @@ func (t PyNothingTask) Sig() task.Sig[task.None] {
 	return t.Task.Sig(&PyNothingArgs{})
 }
 
+// PyAnnounce is the task "pytasks.announce".
+var PyAnnounce = PyAnnounceTask{task.Define[PyAnnounceArgs](task.Spec{
+	Name:       "pytasks.announce",
+	Signature:  "(text string, at *time.Time) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// PyAnnounceTask sends [PyAnnounce].
+type PyAnnounceTask struct {
+	task.Task[PyAnnounceArgs, string]
+}
+
+// PyAnnounceArgs are the arguments of [PyAnnounce].
+type PyAnnounceArgs struct {
+	Text string
+	At   *time.Time
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *PyAnnounceArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("text"), &a.Text)
+	codec.Pointer(f.Field("at"), &a.At, codec.Time)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t PyAnnounceTask) Delay(ctx context.Context, text string, at *time.Time) (*task.Call[string], error) {
+	return t.Send(ctx, &PyAnnounceArgs{Text: text, At: at})
+}
+
+// With returns the task with other options for the next call.
+func (t PyAnnounceTask) With(options ...task.Option) PyAnnounceTask {
+	return PyAnnounceTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t PyAnnounceTask) Sig(text string, at *time.Time) task.Sig[string] {
+	return t.Task.Sig(&PyAnnounceArgs{Text: text, At: at})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t PyAnnounceTask) Step(at *time.Time) task.Step[string, string] {
+	return task.NewStep(t.Task, &PyAnnounceArgs{At: at}, PyAnnounceArgs{}.Text)
+}
+
 // PyFail is the task "pytasks.fail".
 var PyFail = PyFailTask{task.Define[PyFailArgs](task.Spec{
 	Name:       "pytasks.fail",
@@ -2880,6 +2926,98 @@ func (t PyEchoNumberedTask) Sig(x map[int64]string) task.Sig[map[int64]string] {
 // Step is the call without x, which is the result of the task before it.
 func (t PyEchoNumberedTask) Step() task.Step[map[int64]string, map[int64]string] {
 	return task.NewStep(t.Task, &PyEchoNumberedArgs{}, PyEchoNumberedArgs{}.X)
+}
+
+// BriefGreet is the task "pytasks.greet".
+var BriefGreet = BriefGreetTask{task.Define[BriefGreetArgs](task.Spec{
+	Name:       "pytasks.greet",
+	Signature:  "(name string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// BriefGreetTask sends [BriefGreet].
+type BriefGreetTask struct {
+	task.Task[BriefGreetArgs, string]
+}
+
+// BriefGreetArgs are the arguments of [BriefGreet].
+type BriefGreetArgs struct {
+	Name string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *BriefGreetArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("name"), &a.Name)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t BriefGreetTask) Delay(ctx context.Context, name string) (*task.Call[string], error) {
+	return t.Send(ctx, &BriefGreetArgs{Name: name})
+}
+
+// With returns the task with other options for the next call.
+func (t BriefGreetTask) With(options ...task.Option) BriefGreetTask {
+	return BriefGreetTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t BriefGreetTask) Sig(name string) task.Sig[string] {
+	return t.Task.Sig(&BriefGreetArgs{Name: name})
+}
+
+// Step is the call without name, which is the result of the task before it.
+func (t BriefGreetTask) Step() task.Step[string, string] {
+	return task.NewStep(t.Task, &BriefGreetArgs{}, BriefGreetArgs{}.Name)
+}
+
+// BriefAnnounce is the task "pytasks.announce".
+var BriefAnnounce = BriefAnnounceTask{task.Define[BriefAnnounceArgs](task.Spec{
+	Name:       "pytasks.announce",
+	Signature:  "(text string, loud bool, languages ...string) string",
+	Serializer: "json",
+	Queue:      "celery",
+	Extern:     true,
+}, codec.String[string])}
+
+// BriefAnnounceTask sends [BriefAnnounce].
+type BriefAnnounceTask struct {
+	task.Task[BriefAnnounceArgs, string]
+}
+
+// BriefAnnounceArgs are the arguments of [BriefAnnounce].
+type BriefAnnounceArgs struct {
+	Text      string
+	Loud      bool
+	Languages []string
+}
+
+// Visit visits the arguments in the order of the parameters.
+func (a *BriefAnnounceArgs) Visit(f codec.Fields) {
+	codec.String(f.Field("text"), &a.Text)
+	codec.Bool(f.Field("loud"), &a.Loud)
+	codec.Slice(f.Field("languages"), &a.Languages, codec.String)
+}
+
+// Delay sends the task; a nil error means that the broker has it.
+func (t BriefAnnounceTask) Delay(ctx context.Context, text string, loud bool, languages ...string) (*task.Call[string], error) {
+	return t.Send(ctx, &BriefAnnounceArgs{Text: text, Loud: loud, Languages: languages})
+}
+
+// With returns the task with other options for the next call.
+func (t BriefAnnounceTask) With(options ...task.Option) BriefAnnounceTask {
+	return BriefAnnounceTask{t.Task.With(options...)}
+}
+
+// Sig is the call, not sent: for task.Chain, task.Group and task.Chord.
+func (t BriefAnnounceTask) Sig(text string, loud bool, languages ...string) task.Sig[string] {
+	return t.Task.Sig(&BriefAnnounceArgs{Text: text, Loud: loud, Languages: languages})
+}
+
+// Step is the call without text, which is the result of the task before it.
+func (t BriefAnnounceTask) Step(loud bool, languages ...string) task.Step[string, string] {
+	return task.NewStep(t.Task, &BriefAnnounceArgs{Loud: loud, Languages: languages}, BriefAnnounceArgs{}.Text)
 }
 
 // RegisterTasks makes the tasks of this package known to a worker's registry.

@@ -312,6 +312,14 @@ def an_error_without_a_type():
 
 
 @case("Python → Go: results")
+def the_last_step_of_a_chain_has_the_error_of_the_first():
+    chain = app.signature("go.fail", ("typed",)) | app.signature("go.add", (1,))
+    result = chain.apply_async()
+    error = raises("QuotaError", lambda: get(result))
+    equal(str(error), "over the quota of 3")
+
+
+@case("Python → Go: results")
 def errors_can_be_looked_at():
     result = send("go.fail", "typed")
     error = result.get(timeout=PATIENCE, propagate=False)

@@ -9,7 +9,7 @@ PY_QUEUE = os.environ["PY_QUEUE"]
 app = Celery("fleet")
 app.conf.update(
     broker_url=os.environ["BROKER"],
-    result_backend="rpc://",
+    result_backend=os.environ["RESULTS"] or "rpc://",
     accept_content=["json", "msgpack", "yaml"],
     result_accept_content=["json", "msgpack", "yaml"],
     task_default_queue=PY_QUEUE,

@@ -23,6 +23,11 @@ def greet(name, times=1, greeting="hello"):
 
 
 @app.task
+def announce(text, at=None, *, loud=False, languages=("en",), **more):
+    return f"{text} {at} {loud} {'+'.join(languages)} {more}"
+
+
+@app.task
 def nothing():
     pass
 

@@ -6,9 +6,10 @@
 // Its flags and commands: worker -h.
 package main
 
-//go:generate go tool taskgen worker -o . ../../...
+//go:generate go tool taskgen worker -o . -link redis ../../...
 
 import (
+	_ "github.com/taskgen/taskgen/runtime/redis"
 	"github.com/taskgen/taskgen/runtime/task"
 	"github.com/taskgen/taskgen/runtime/worker"
 	"github.com/taskgen/taskgen/test/celery/gotasks"
