@@ -34,17 +34,17 @@ func TestLateAcks(t *testing.T) {
 	var kept, returned []string
 	var here []*task.Delivery
 	settle := func() {
-		i := rand.IntN(len(here)) //nolint:gosec // any order will do
+		i := rand.IntN(len(here))
 		d := here[i]
 		here = slices.Delete(here, i, i+1)
 		switch body := string(d.Message.Body); {
-		case len(kept) < prefetch/4 && rand.IntN(20) == 0: //nolint:gosec // as above
+		case len(kept) < prefetch/4 && rand.IntN(20) == 0:
 			kept = append(kept, body)
 		case len(returned) == 0 && len(kept) > 0:
 			returned = append(returned, body)
 			w.check(in.Settle(w.ctx, d, task.Outcome{Requeue: true}))
 		default:
-			w.check(in.Settle(w.ctx, d, task.Outcome{Late: rand.IntN(20) > 0})) //nolint:gosec // as above
+			w.check(in.Settle(w.ctx, d, task.Outcome{Late: rand.IntN(20) > 0}))
 		}
 	}
 	for range 2*each + 1 { // with what is given back
