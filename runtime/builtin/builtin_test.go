@@ -181,7 +181,7 @@ func TestMapStops(t *testing.T) {
 		return "", nil // heeds its context only in that it returns
 	})
 	ctx := start(t, r, nil)
-	call, err := echo.With(task.Timeout(10*time.Millisecond)).Map(ctx, make([]args, 3))
+	call, err := echo.With(task.Timeout(time.Second)).Map(ctx, make([]args, 3))
 	_, err = get[[]string](t, ctx)(call, err)
 	if err == nil || !strings.Contains(err.Error(), "stopped before item 2 of 3") || runs != 1 {
 		t.Errorf("%v after %d runs", err, runs)
