@@ -17,7 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -75,10 +75,11 @@ func command() *cobra.Command {
 // singleDashes lets flags be written as the go command's are.
 func singleDashes(args []string) []string {
 	long := regexp.MustCompile(`^-[a-z]{2,}`)
-	for i, arg := range args {
-		if long.MatchString(arg) && !strings.HasPrefix(arg, "--") {
-			args[i] = "-" + arg
+	out := slices.Clone(args)
+	for i, arg := range out {
+		if long.MatchString(arg) {
+			out[i] = "-" + arg
 		}
 	}
-	return args
+	return out
 }

@@ -80,7 +80,7 @@ func rows() []row {
 		row{name: largePrefetch, kind: drain, job: system.Job{Concurrency: 10, Prefetch: 256}, systems: []*system.System{system.AMQP, system.AMQPSingle, system.RabbitMQ}},
 		row{name: bothAtOnce, kind: both, job: system.Job{Senders: 16, Concurrency: 10}, systems: working},
 		row{name: withResults, kind: both, job: system.Job{Senders: 16, Concurrency: 10, Results: true}, systems: ours},
-		row{name: steady, kind: latency, job: system.Job{Tasks: 1000, Rate: 200, Concurrency: 10, Latency: true}, systems: standard},
+		row{name: steady, kind: latency, job: system.Job{Tasks: 1000, Rate: 200, Concurrency: 50, Latency: true}, systems: standard},
 	)
 	for _, tasks := range growth {
 		all = append(all, row{name: drainOf(tasks), kind: drain, job: system.Job{Tasks: tasks, Concurrency: 10}, systems: limits, long: tasks > 100_000})

@@ -23,7 +23,7 @@ func heading(cells ...string) string {
 // text is all that there is to tell, as Markdown.
 func (b *bench) text(ctx context.Context) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Made by `%s` on %s:\n%s.\n\n", b.commandLine(), time.Now().Format(time.DateOnly), machine(ctx))
+	fmt.Fprintf(&text, "Made by `%s` on %s:\n%s.\n\n", commandLine(), time.Now().Format(time.DateOnly), machine(ctx))
 	if targets := targets(b.rows); len(targets) > 0 {
 		text.WriteString(heading("target", "measured (least..most)", "wanted", "verdict"))
 		for _, t := range targets {
@@ -130,8 +130,15 @@ func thousands(n int) string {
 }
 
 // commandLine is what would make the table again.
-func (b *bench) commandLine() string {
-	return strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
+func commandLine() string {
+	line := "go run ."
+	for _, arg := range os.Args[1:] {
+		if strings.ContainsAny(arg, " '\"*?[]()^$|") {
+			arg = "'" + arg + "'"
+		}
+		line += " " + arg
+	}
+	return line
 }
 
 // machine describes it, and what was measured on it.

@@ -129,7 +129,7 @@ def work():
     say("ready")
     sys.stdin.readline()
     app.worker_main(
-        ["worker", "--quiet", "--loglevel=WARNING", f"--concurrency={JOB['Concurrency']}", f"--hostname=bench-{os.getpid()}@%h"]
+        ["worker", "--loglevel=WARNING", f"--concurrency={JOB['Concurrency']}", f"--hostname=bench-{os.getpid()}@%h"]
     )
 
 
