@@ -24,5 +24,5 @@ func publish(path, tables string) error {
 	if !found || !closed {
 		return fmt.Errorf("%s has no place for the tables: want %q and %q", path, tableBegins, tableEnds)
 	}
-	return os.WriteFile(path, []byte(before+tableBegins+"\n\n"+tables+"\n"+tableEnds+after), 0o644)
+	return os.WriteFile(path, []byte(before+tableBegins+"\n\n"+tables+"\n"+tableEnds+after), 0o644) //nolint:gosec // the path is a constant
 }

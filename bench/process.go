@@ -254,9 +254,11 @@ func work(ctx context.Context, s *system.System, job system.Job, told <-chan str
 			case <-told:
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				_ = json.NewEncoder(os.Stdout).Encode(system.Figures{
+				if err := json.NewEncoder(os.Stdout).Encode(system.Figures{
 					Tasks: int(m.count.Load()), First: m.first.Load(), Last: m.last.Load(), CPU: cpu() - m.used, RSS: peak(), Latencies: m.latencies,
-				})
+				}); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+				}
 				return
 			case <-tick.C:
 			}

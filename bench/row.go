@@ -49,10 +49,10 @@ const (
 	largePrefetch = "drain, concurrency 10, prefetch 256"
 )
 
-func enqueueBy(senders int) string { return fmt.Sprintf("enqueue, %s", count(senders, "goroutine")) }
+func enqueueBy(senders int) string { return "enqueue, " + count(senders, "goroutine") }
 func drainWith(slots int) string   { return fmt.Sprintf("drain, concurrency %d", slots) }
-func drainOf(tasks int) string     { return fmt.Sprintf("drain of %s", thousands(tasks)) }
-func drainBy(workers int) string   { return fmt.Sprintf("drain by %s", count(workers, "worker")) }
+func drainOf(tasks int) string     { return "drain of " + thousands(tasks) }
+func drainBy(workers int) string   { return "drain by " + count(workers, "worker") }
 
 func count(n int, what string) string {
 	if n == 1 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -42,7 +41,7 @@ func (b *bench) text(ctx context.Context) string {
 
 // costOfResults compares tasks with results to those without.
 func (b *bench) costOfResults() string {
-	lines := ""
+	var lines strings.Builder
 	for _, s := range ours {
 		t := target{of: cell{withResults, s.Name}, against: cell{bothAtOnce, s.Name}}
 		if len(b.results[t.of]) == 0 || len(b.results[t.against]) == 0 {
@@ -54,12 +53,12 @@ func (b *bench) costOfResults() string {
 			values, _ := t.values(b.results)
 			columns = append(columns, spread(values, 2))
 		}
-		lines += line(columns...)
+		lines.WriteString(line(columns...))
 	}
-	if lines == "" {
+	if lines.Len() == 0 {
 		return ""
 	}
-	return heading("results that are stored and fetched, against none", "rate", "CPU of the sender", "CPU of the worker") + lines + "\n"
+	return heading("results that are stored and fetched, against none", "rate", "CPU of the sender", "CPU of the worker") + lines.String() + "\n"
 }
 
 // figures is the table of all systems.
@@ -131,14 +130,14 @@ func thousands(n int) string {
 
 // commandLine is what would make the table again.
 func commandLine() string {
-	line := "go run ."
+	words := []string{"go run ."}
 	for _, arg := range os.Args[1:] {
 		if strings.ContainsAny(arg, " '\"*?[]()^$|") {
 			arg = "'" + arg + "'"
 		}
-		line += " " + arg
+		words = append(words, arg)
 	}
-	return line
+	return strings.Join(words, " ")
 }
 
 // machine describes it, and what was measured on it.
@@ -164,13 +163,9 @@ func machine(ctx context.Context) string {
 
 // field is what a file of the kernel says of something.
 func field(path, name string) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if key, value, found := strings.Cut(lines.Text(), ":"); found && strings.TrimSpace(key) == name {
+	text, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(text)) {
+		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
 		}
 	}

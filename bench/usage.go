@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ func readProcesses() (ticks map[int]float64, parents map[int]int) {
 			continue // it has ended
 		}
 		// The name, in brackets, can have anything in it.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		parents[pid], _ = strconv.Atoi(fields[1])
 		for _, field := range fields[11:15] {

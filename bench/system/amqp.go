@@ -50,7 +50,7 @@ func makeQueue(ctx context.Context, url, kind string) error {
 	if err != nil {
 		return err
 	}
-	defer ch.conn.Close()
+	defer ch.close()
 	for _, name := range []string{queue, queue + ".probation", queue + ".dead"} {
 		if _, err := ch.QueueDelete(name, false, false, false); err != nil {
 			return err
@@ -72,6 +72,8 @@ type channel struct {
 	*amqp.Channel
 	conn *amqp.Connection
 }
+
+func (c *channel) close() { _ = c.conn.Close() }
 
 func dial(url string) (*channel, error) {
 	conn, err := amqp.Dial(url)
@@ -198,7 +200,7 @@ func workAMQP(multiple bool) func(context.Context, Job, func(string)) error {
 		if err != nil {
 			return err
 		}
-		defer ch.conn.Close()
+		defer ch.close()
 		prefetch, err := prefetchOf(job)
 		if err != nil {
 			return err

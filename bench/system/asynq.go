@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -17,8 +18,7 @@ var Asynq = &System{
 			return err
 		}
 		client := redis.NewClient(options)
-		defer client.Close()
-		return client.FlushAll(ctx).Err()
+		return errors.Join(client.FlushAll(ctx).Err(), client.Close())
 	},
 	Open: openAsynq, Work: workAsynq,
 }

@@ -15,7 +15,7 @@ func prepareCelery(_ context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer ch.conn.Close()
+	defer ch.close()
 	_, err = ch.QueueDelete("celery", false, false, false)
 	return err
 }

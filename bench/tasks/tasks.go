@@ -4,7 +4,7 @@ package tasks
 //go:generate go tool taskgen
 
 // Started is called with the arguments of each run, where it begins.
-var Started = func(user, stamp string) {}
+var Started func(user, stamp string)
 
 // noop stores no result, as the tasks of the others don't.
 //
