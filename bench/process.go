@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,6 +157,10 @@ func send(ctx context.Context, s *system.System, job system.Job, told <-chan str
 	}
 	fmt.Println("ready")
 	<-told
+	endProfile, err := beginProfile(job.Profile)
+	if err != nil {
+		return err
+	}
 	f := system.Figures{Tasks: job.Tasks, First: time.Now().UnixNano()}
 	used := cpu()
 	switch {
@@ -176,6 +181,7 @@ func send(ctx context.Context, s *system.System, job system.Job, told <-chan str
 		}
 	}
 	f.CPU, f.RSS = cpu()-used, peak()
+	endProfile()
 	if err := json.NewEncoder(os.Stdout).Encode(f); err != nil {
 		return err
 	}
@@ -208,6 +214,21 @@ func sendAtOnce(ctx context.Context, sender system.Sender, job system.Job) error
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// beginProfile begins a CPU profile, if one is wanted.
+func beginProfile(path string) (end func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, pprof.StartCPUProfile(file)
 }
 
 // meter counts the tasks of a worker.
@@ -244,6 +265,10 @@ func work(ctx context.Context, s *system.System, job system.Job, told <-chan str
 	defer stop()
 	fmt.Println("ready")
 	<-told
+	endProfile, err := beginProfile(job.Profile)
+	if err != nil {
+		return err
+	}
 	m := &meter{latency: job.Latency}
 	go func() {
 		defer stop()
@@ -252,6 +277,7 @@ func work(ctx context.Context, s *system.System, job system.Job, told <-chan str
 		for before := int64(0); ; {
 			select {
 			case <-told:
+				endProfile()
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				if err := json.NewEncoder(os.Stdout).Encode(system.Figures{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -16,6 +17,7 @@ import (
 // bench is a run of the whole.
 type bench struct {
 	tasks, rounds int
+	profiles      string // folder; "": none
 	rows          []row
 	brokers       map[string]string // URLs by the name of the server
 	results       map[cell][]result // one for each round
@@ -108,6 +110,11 @@ func (r result) mark() string {
 
 // open starts the servers that the systems need.
 func (b *bench) open(ctx context.Context) (err error) {
+	if b.profiles != "" {
+		if err := os.MkdirAll(b.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	b.brokers = make(map[string]string)
 	for _, s := range b.systems() {
 		if s.Script != "" {
@@ -150,6 +157,10 @@ func (b *bench) run(ctx context.Context, r row, s *system.System) (result, error
 	job.Tasks = b.tasksFor(r, s)
 	run := run{system: s, send: job, work: job, workers: max(r.workers, 1), server: servers[s.Server].pid()}
 	run.send.Role, run.work.Role = system.Send, system.Work
+	if b.profiles != "" {
+		base := filepath.Join(b.profiles, r.name+", "+s.Name)
+		run.send.Profile, run.work.Profile = base+", sender.pprof", base+", worker.pprof"
+	}
 	switch r.kind {
 	case enqueue:
 		return run.enqueue(ctx)
@@ -205,7 +216,7 @@ func (r *run) enqueue(ctx context.Context) (result, error) {
 
 func (r *run) drain(ctx context.Context) (result, error) {
 	fill := r.send
-	fill.Senders, fill.Many = 16, r.system.Many
+	fill.Senders, fill.Many, fill.Profile = 16, r.system.Many, ""
 	sender, err := start(ctx, r.system, fill)
 	if err != nil {
 		return result{}, err

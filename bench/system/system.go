@@ -28,6 +28,8 @@ type Job struct {
 	Concurrency, Prefetch int
 	// Latency has the worker tell how long each task was on its way.
 	Latency bool
+	// Profile is the file for a CPU profile of what is measured, in Go; "": none.
+	Profile string
 	// Results has tasks return something, which the sender waits for in the end.
 	Results bool
 }
