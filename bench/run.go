@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -241,9 +242,9 @@ func (r *run) drain(ctx context.Context) (result, error) {
 	}
 	out := result{others: r.end()}
 	out.setWorkers(figures)
-	first, last, tasks := figures[0].First, figures[0].Last, 0
+	first, last, tasks := int64(math.MaxInt64), int64(0), 0
 	for _, f := range figures {
-		if tasks += f.Tasks; f.Tasks > 0 {
+		if tasks += f.Tasks; f.Tasks > 0 { // the others have taken all
 			first, last = min(first, f.First), max(last, f.Last)
 		}
 	}

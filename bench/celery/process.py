@@ -62,7 +62,7 @@ class Meter:
         latencies = [l for n, of in zip(self.count, self.latencies) for l in of[: n if JOB["Latency"] else 0]]
         return {
             "Tasks": sum(self.count),
-            "First": min(t for t in self.first if t),
+            "First": min((t for t in self.first if t), default=0),
             "Last": max(self.last),
             "Latencies": latencies,
         }
@@ -76,6 +76,15 @@ if JOB["Role"] == "work":
 @app.task(name="bench.noop")
 def noop(user, sent):
     meter.started(sent)
+
+
+def fail(problem):
+    """A process that can't tell its figures must end, or it would be waited for."""
+    sys.excepthook(problem.exc_type, problem.exc_value, problem.exc_traceback)
+    os._exit(1)
+
+
+threading.excepthook = fail
 
 
 def family():
