@@ -81,6 +81,10 @@ func (b *bench) measure(ctx context.Context) error {
 			for i := range r.systems {
 				s := r.systems[(i+round)%len(r.systems)]
 				result, err := b.run(ctx, r, s)
+				if err != nil && ctx.Err() == nil { // the figures of an hour are not given up for one failure
+					fmt.Fprintf(os.Stderr, "%s: %s: trying again after: %v\n", r.name, s.Name, err)
+					result, err = b.run(ctx, r, s)
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", r.name, s.Name, err)
 				}
