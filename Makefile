@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo test check fuzz faults celery bench clean
+.PHONY: demo test check fuzz faults celery bench microbench clean
 
 # Generates, starts a worker and a client over the embedded broker, and shows what happens. Needs Go only.
 demo:
@@ -30,11 +30,20 @@ celery:
 	TASKGEN_CELERY=long TASKGEN_TEST_AMQP=$$(scripts/rabbitmq.sh start) TASKGEN_TEST_PYTHON=$$(scripts/celery.sh) \
 		go test -count=1 -timeout 1h -v ./test/celery
 
-# Every benchmark, against a RabbitMQ of its own.
+# taskgen against its library and other task queues, an hour or so, and the tables in docs/performance.md. BENCH='-run drain'
+# measures those rows and only prints them; BENCH=-h shows the other flags.
+BENCH = -long -write
 bench:
+	cd bench && go run . $(BENCH)
+
+# Every benchmark of a package, against a RabbitMQ of its own.
+microbench:
 	TASKGEN_TEST_AMQP=$$(scripts/rabbitmq.sh start) go test -run '^$$' -bench . -benchmem ./...
 
 clean:
 	scripts/rabbitmq.sh stop
+	scripts/rabbitmq.sh stop bench
+	scripts/redis.sh stop bench
+	scripts/postgres.sh stop
 	scripts/smtp.sh stop
 	rm -rf .build

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, vet and lint.
+# Formatting, vet and lint, of the benchmarks' module too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,6 +10,7 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go vet ./...
+(cd bench && go vet ./... && go tool taskgen -check ./...)
 
 # The linter is a Go program: built once from its module, then kept.
 version=v2.15.0
@@ -21,3 +22,4 @@ if [ ! -x "$lint" ]; then
 	mv "$(dirname "$lint")/golangci-lint" "$lint"
 fi
 "$lint" run ./...
+(cd bench && "$lint" run ./...)

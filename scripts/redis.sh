@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # A private, throw-away Redis for the tests.
 #
-#   scripts/redis.sh start    start the server if it isn't running, print its URL
-#   scripts/redis.sh url      print the URL of the running server
-#   scripts/redis.sh stop     stop the server and delete its data
+#   scripts/redis.sh start [NAME [OPTION…]]   start the server if it isn't running, print its URL; the options are
+#                                             added to redis-server's
+#   scripts/redis.sh url [NAME]               print the URL of the running server
+#   scripts/redis.sh stop [NAME]              stop the server and delete its data
 #
-# It listens on 127.0.0.1 with a password, and on a Unix socket that the option socket of the URL names; nothing is kept
-# on disk.
-# If TASKGEN_TEST_REDIS is set, start and url print it and start nothing.
+# NAME is "test" by default: several servers can run side by side. It listens on 127.0.0.1 with a password, and on a Unix
+# socket that the option socket of the test server's URL names; nothing is kept on disk unless the options say so.
+# If TASKGEN_TEST_REDIS is set, start and url of the server "test" print it and start nothing.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dir=$root/.build/redis
 
 die() { echo "redis.sh: $*" >&2; exit 1; }
 
@@ -70,9 +70,11 @@ start() {
 	local socket
 	socket=$(mktemp -u "/tmp/taskgen-redis-XXXXXX.sock")
 	redis-server --bind 127.0.0.1 --port "$port" --unixsocket "$socket" --requirepass 's3cret+pass word' --save '' --appendonly no \
-		--dir "$dir" --pidfile "$dir/pid" --logfile "$dir/log" --daemonize yes 9>&- </dev/null >"$dir/console" 2>&1 ||
+		--dir "$dir" --pidfile "$dir/pid" --logfile "$dir/log" --daemonize yes "$@" 9>&- </dev/null >"$dir/console" 2>&1 ||
 		die "the server did not start: $(cat "$dir/console")"
-	echo "redis://:s3cret%2Bpass%20word@127.0.0.1:$port/0?socket=$socket" >"$dir/url"
+	url=redis://:s3cret%2Bpass%20word@127.0.0.1:$port/0
+	[ "$name" != test ] || url+="?socket=$socket"
+	echo "$url" >"$dir/url"
 	for _ in $(seq 1 100); do
 		if running && ! port_free "$port"; then
 			return
@@ -92,12 +94,15 @@ stop() {
 	rm -rf "$dir" "$dir.lock"
 }
 
-[ $# = 1 ] || usage
-if [ -n "${TASKGEN_TEST_REDIS:-}" ]; then
+[ $# -ge 1 ] || usage
+name=${2:-test}
+case $name in *[!a-z0-9-]*) die "server name $name: only a-z, 0-9 and - are allowed" ;; esac
+if [ -n "${TASKGEN_TEST_REDIS:-}" ] && [ "$name" = test ]; then
 	case $1 in start | url) echo "$TASKGEN_TEST_REDIS"; exit ;; esac
 fi
+dir=$root/.build/redis/$name
 case $1 in
-start) start; cat "$dir/url" ;;
+start) start "${@:3}"; cat "$dir/url" ;;
 url) running || die "the server is not running"; cat "$dir/url" ;;
 stop) stop ;;
 *) usage ;;

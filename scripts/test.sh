@@ -20,6 +20,8 @@ TASKGEN_TEST_CHROMIUM=$(scripts/chromium.sh)
 export TASKGEN_TEST_AMQP TASKGEN_TEST_REDIS TASKGEN_TEST_SMTP TASKGEN_TEST_PYTHON TASKGEN_TEST_CHROMIUM
 scripts/check.sh
 go test -race -timeout 15m "$@" ./...
+go test -run '^TestAllocations' "$@" ./runtime/codec ./runtime/task # the race detector allocates too
+(cd bench && go test "$@" ./...)
 if [[ ${CI:-} == true ]]; then
 	FUZZ_AT_ONCE=16 scripts/fuzz.sh 60s
 fi

@@ -31,6 +31,7 @@ const closeTimeout = time.Second
 type dialer struct {
 	address *address
 	turn    atomic.Uint32
+	tap     func(net.Conn) net.Conn // of tests that count what goes over the wire; nil: none
 }
 
 // dial opens one connection within ctx and the connect timeout. name is shown by the broker's tools.
@@ -49,6 +50,9 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 	raw, err := d.dialSocket(ctx, host)
 	if err != nil {
 		return nil, err
+	}
+	if d.tap != nil {
+		raw = d.tap(raw)
 	}
 	frames := newFrameReader(raw)
 	socket := newCoalescer(frames)

@@ -28,3 +28,19 @@ func MoveElsewhere(boot string) {
 
 // Poll looks for what other programs have written now, instead of every second.
 func (t *Transport) Poll() { t.presence.poll(-1) }
+
+// CountCommits counts the transactions of this process that write, from now on.
+func (t *Transport) CountCommits(ctx context.Context, count func()) error {
+	return t.writer.do(ctx, commitHook(count))
+}
+
+// commitHook is a change, since only the writer may touch its connection.
+type commitHook func()
+
+func (h commitHook) apply(t *tx) error {
+	t.db.CommitHook(func() bool {
+		h()
+		return true
+	})
+	return nil
+}
