@@ -34,7 +34,7 @@ const (
 	difference
 )
 
-// targets are all of issue 6.
+// targets are all that is aimed at.
 func targets(rows []row) []target {
 	all := slices.Concat(againstLimit(rows), againstItself(), embeddedTargets(), againstPeers())
 	return slices.DeleteFunc(all, func(t target) bool { return !measured(rows, t.of) || t.against.row != "" && !measured(rows, t.against) })
