@@ -160,9 +160,10 @@ func queueRefused(t *testing.T, n *node) {
 	}
 	defer allow()
 	var tries atomic.Int64
-	in := w.consume(w.open(n.url), func(c *task.ConsumeConfig) {
+	asking := w.consume(w.open(n.url), func(c *task.ConsumeConfig) {
 		c.Refused = func(error) { tries.Add(1) }
 	})
+	in := w.consume(w.open(n.url))
 	transport := w.open(n.url)
 	const seconds = 5
 	publishes := 0
@@ -175,9 +176,15 @@ func queueRefused(t *testing.T, n *node) {
 	if n := tries.Load(); n < 1 || n > seconds+1 {
 		t.Errorf("%d tries in %d s", n, seconds)
 	}
-	if n := strings.Count(in.log.String(), "queue limit"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, in.log)
+	for _, c := range []struct {
+		*inbox
+		want int
+	}{{in, 1}, {asking, 0}} { // who wants to know says so itself
+		if n := strings.Count(c.log.String(), "queue limit"); n != c.want {
+			t.Errorf("told %d times, want %d:\n%s", n, c.want, c.log)
+		}
 	}
+	w.check(asking.Close())
 	t.Logf("%d tries to consume, %d answers to publishes", tries.Load(), publishes)
 	allow()
 	w.within(reconnect, "the end of the refusal", func() {
