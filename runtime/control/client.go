@@ -61,13 +61,13 @@ func NewClient(b task.Broadcaster, config ClientConfig) *Client {
 // Close ends the client's session, not that of its transport.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.listener == nil {
+	listener := c.listener
+	c.listener = nil
+	c.mu.Unlock()
+	if listener == nil {
 		return nil
 	}
-	err := c.listener.Close()
-	c.listener = nil
-	return err
+	return listener.Close() // waits for deliver, which takes the lock
 }
 
 // maxAnswers bounds the answers to a command that have not been read yet.

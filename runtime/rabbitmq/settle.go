@@ -116,6 +116,7 @@ func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) (*
 	if err := sent.send(ctx, c.transport.publisher); err != nil {
 		return nil, lost(err)
 	}
+	writes := sent.channel.session.writes // another try may be over another connection
 	c.unconfirmed.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, resultTimeout)
 		defer cancel()
@@ -123,7 +124,7 @@ func (c *consumer) send(ctx context.Context, m *task.Message, r *task.Result) (*
 			c.config.ResultLost(m, lost(err))
 		}
 	})
-	return sent.channel.session.writes, nil
+	return writes, nil
 }
 
 func (c *consumer) stale(d *task.Delivery) error {
