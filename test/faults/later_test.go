@@ -74,6 +74,9 @@ func laterUnderRestarts(t *testing.T, p *party) {
 	w.hurtTwice(p, s)
 	s.wait()
 	s.allAccepted()
+	// What a node that starts sends on before the next level is there, it tries again after 3 minutes (RabbitMQ 3.10,
+	// dead_letter_worker_publisher_confirm_timeout).
+	w.eventually(max(patience, 4*time.Minute), func() bool { return w.ledger.tally().lost == 0 })
 	w.finish()
 	w.state(plan.lateness(w.ledger))
 }
