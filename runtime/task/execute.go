@@ -221,10 +221,14 @@ func (e *executor) success(r *request, result func(codec.Value), sent []child) (
 
 // report logs how a run ended.
 func (e *executor) report(r *request, v verdict) {
+	if v.state == Success {
+		// The arguments of Info would be allocated though nobody wants them.
+		e.logger.LogAttrs(context.Background(), slog.LevelInfo, "task succeeded",
+			slog.String("task", r.name), slog.String("id", r.id), slog.Duration("took", r.took))
+		return
+	}
 	attrs := []any{"task", r.name, "id", r.id, "took", r.took}
 	switch v.state {
-	case Success:
-		e.logger.Info("task succeeded", attrs...)
 	case Retried:
 		e.logger.Warn("task will be retried", append(attrs, "retries", r.retries+1, "in", v.delay, "error", safeText(v.err))...)
 	case Revoked:

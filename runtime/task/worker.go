@@ -706,8 +706,12 @@ func (w *Worker) refused(r *request, d *Delivery, err error) {
 }
 
 func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
+	ctx := context.Background()
+	if !outcome.Late || outcome.Result != nil || len(outcome.Others) > 0 { // what only has a late ack has nothing to wait for
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+	}
 	err := w.consumer.Settle(ctx, d, outcome)
 	if errors.Is(err, ErrResultLost) {
 		w.loseResult(d.Message.Task, d.Message.ID, err)
