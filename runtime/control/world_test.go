@@ -190,10 +190,12 @@ func (w *world) serve(name string, change ...func(*task.WorkerConfig, *control.C
 	})
 	w.eventually("the worker is ready", worker.Ready)
 	if served.Mode != control.Off {
-		c := control.NewClient(w.open(), control.ClientConfig{Destination: []string{name}, Timeout: 5 * time.Second})
+		c := control.NewClient(w.open(), control.ClientConfig{Destination: []string{name}, Timeout: time.Second})
 		defer c.Close()
-		_, err = c.Ping(w.ctx)
-		w.check(err)
+		w.eventually("the worker listens", func() bool {
+			_, err := c.Ping(w.ctx)
+			return err == nil
+		})
 	}
 	return running
 }
