@@ -23,5 +23,5 @@ go test -race -timeout 15m "$@" ./...
 go test -run '^TestAllocations' "$@" ./runtime/codec ./runtime/task # the race detector allocates too
 (cd bench && go test "$@" ./...)
 if [[ ${CI:-} == true ]]; then
-	FUZZ_AT_ONCE=16 scripts/fuzz.sh 60s
+	FUZZ_AT_ONCE=17 scripts/fuzz.sh 60s
 fi
