@@ -707,7 +707,8 @@ func (w *Worker) refused(r *request, d *Delivery, err error) {
 
 func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
 	ctx := context.Background()
-	if !outcome.Late || outcome.Result != nil || len(outcome.Others) > 0 { // what only has a late ack has nothing to wait for
+	// What only has a late ack has nothing to wait for.
+	if !outcome.Late || outcome.Result != nil || len(outcome.Others) > 0 || len(outcome.Publish) > 0 || outcome.Dead != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
