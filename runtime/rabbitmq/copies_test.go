@@ -3,10 +3,15 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/taskgen/taskgen/runtime/codec"
 	"github.com/taskgen/taskgen/runtime/task"
@@ -83,6 +88,91 @@ func TestRunsOnceOverLostConnections(t *testing.T) {
 	stop()
 	w.check(<-ended)
 	// What was not settled would come again now.
+	for _, queue := range []string{w.queue, w.queue + ".probation"} {
+		if q, err := w.admin.QueueDeclarePassive(queue, true, false, false, false, nil); err != nil || q.Messages != 0 {
+			t.Errorf("%d messages are left in %s, %v", q.Messages, queue, err)
+		}
+	}
+}
+
+// While the connection is lost, another worker gets what runs here, and sends it on as a suspect. It comes here again,
+// and runs once all the same: both the task that has ended meanwhile and the one that goes on.
+func TestRunsOnceThoughSentOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	proxy := newProxy(t, w.url)
+	ctx := task.WithClient(w.ctx, task.NewClient(w.open(w.url), task.ClientConfig{}))
+	number := task.Define[numberArgs](task.Spec{Name: "copies.senton", Queue: w.queue}, codec.Int[int])
+	const total = 2
+	calls, err := number.DelayMany(ctx, []numberArgs{{0}, {1}})
+	w.check(err)
+
+	var runs, running [total]atomic.Int64
+	var proceed [total]chan struct{}
+	for i := range proceed {
+		proceed[i] = make(chan struct{})
+	}
+	r := task.NewRegistry()
+	number.Handle(r, func(ctx context.Context, a *numberArgs) (int, error) {
+		runs[a.Number].Add(1)
+		running[a.Number].Add(1)
+		defer running[a.Number].Add(-1)
+		select {
+		case <-proceed[a.Number]:
+			return a.Number, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+	worker, err := task.NewWorker(w.open(proxy.url), r, task.WorkerConfig{
+		Queues: []task.QueueConfig{{Name: w.queue}}, Concurrency: 2 * total, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	w.check(err)
+	ctxRun, stop := context.WithCancel(w.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctxRun) }()
+	w.eventually("both run", func() bool { return running[0].Load()+running[1].Load() == total })
+	proxy.takeDown()
+	w.eventually("the worker notices", func() bool { return !worker.Ready() })
+
+	deliveries, err := w.admin.Consume(w.queue, "other", false, false, false, false, nil)
+	w.check(err)
+	for i := range total {
+		d := <-deliveries
+		if !d.Redelivered || d.MessageId == "" {
+			t.Fatalf("want a message that was delivered before, got %+v", d)
+		}
+		headers := maps.Clone(d.Headers)
+		headers["taskgen-starts"], headers["taskgen-origin"] = int32(1), d.MessageId
+		w.check(w.admin.PublishWithContext(ctx, "", w.queue+".probation", true, false, amqp.Publishing{
+			Headers: headers, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, DeliveryMode: amqp.Persistent,
+			CorrelationId: d.CorrelationId, ReplyTo: d.ReplyTo, MessageId: fmt.Sprintf("%s-%d", uuid.NewString(), i), Body: d.Body,
+		}))
+		w.check(d.Ack(false))
+	}
+	w.check(w.admin.Cancel("other", false))
+	close(proceed[0])
+	w.eventually("one has ended", func() bool { return running[0].Load() == 0 })
+	proxy.up()
+	w.eventually("the other worker's messages have come", func() bool {
+		q, err := w.admin.QueueDeclarePassive(w.queue+".probation", true, false, false, false, nil)
+		w.check(err)
+		return worker.Ready() && q.Messages == 0
+	})
+	if got, err := calls[0].Get(ctx); got != 0 || err != nil {
+		t.Errorf("task 0: got %d, %v", got, err)
+	}
+	close(proceed[1])
+	if got, err := calls[1].Get(ctx); got != 1 || err != nil {
+		t.Errorf("task 1: got %d, %v", got, err)
+	}
+	stop()
+	w.check(<-ended)
+	for i := range runs {
+		if n := runs[i].Load(); n != 1 {
+			t.Errorf("task %d ran %d times", i, n)
+		}
+	}
 	for _, queue := range []string{w.queue, w.queue + ".probation"} {
 		if q, err := w.admin.QueueDeclarePassive(queue, true, false, false, false, nil); err != nil || q.Messages != 0 {
 			t.Errorf("%d messages are left in %s, %v", q.Messages, queue, err)

@@ -61,74 +61,86 @@ func (p *publisher) publish(ctx context.Context, m *publishing) error {
 	return d.confirmed(ctx)
 }
 
-// publishMany sends a batch, each message before the one before it is
-// confirmed. It returns nil if all went well, or else one error or nil for
-// each. A nil message is left out.
-func (p *publisher) publishMany(ctx context.Context, ms []*publishing) []error {
-	errs, failed := make([]error, len(ms)), false
-	batch := make([]*dispatch, len(ms))
-	for i, m := range ms {
-		if m != nil {
-			batch[i] = &dispatch{publishing: m}
-		}
-	}
-	for again := true; again; {
-		again = false
-		for i, round := range p.round(ctx, batch) {
-			if batch[i] == nil {
-				continue
+// publishMany sends n messages, each before the one before it is confirmed. make makes the i-th when its turn comes,
+// so that only those on their way are in memory. It returns nil if all went well, or else one error or nil for each.
+func (p *publisher) publishMany(ctx context.Context, n int, make func(i int) (*publishing, error)) []error {
+	b := &batch{publisher: p, size: n}
+	next := 0
+	again := b.round(ctx, func() (batched, bool) {
+		for next < n {
+			i := next
+			next++
+			m, err := make(i)
+			if err == nil {
+				return batched{&dispatch{publishing: m}, i}, true
 			}
-			if errs[i] = round.err; !round.again {
-				batch[i] = nil
-			}
-			again = again || round.again
+			b.fail(i, err)
 		}
+		return batched{}, false
+	})
+	for len(again) > 0 {
+		todo := again
+		again = b.round(ctx, func() (next batched, ok bool) {
+			if len(todo) == 0 {
+				return batched{}, false
+			}
+			next, todo = todo[0], todo[1:]
+			return next, true
+		})
 	}
-	for _, err := range errs {
-		failed = failed || err != nil
-	}
-	if !failed {
-		return nil
-	}
-	return errs
+	return b.errs
 }
 
-// outcome is how one try to send a message ended.
-type outcome struct {
-	again bool
-	err   error
+// batch is what publishMany sends.
+type batch struct {
+	publisher *publisher
+	size      int
+	errs      []error // nil: none
 }
 
-// round sends each message of a batch once. Messages that need another try are
+// batched is a message of a batch, and which it is.
+type batched struct {
+	*dispatch
+	i int
+}
+
+func (b *batch) fail(i int, err error) {
+	if b.errs == nil {
+		b.errs = make([]error, b.size)
+	}
+	b.errs[i] = err
+}
+
+// round sends each message once, and returns those that need another try. They are
 // left to the next round, when this one holds nothing of the window any more: waiting
 // for a place in it while holding some could be for ever.
-func (p *publisher) round(ctx context.Context, batch []*dispatch) []outcome {
-	outcomes := make([]outcome, len(batch))
-	sent := make([]*dispatch, len(batch))
-	oldest := 0
+func (b *batch) round(ctx context.Context, next func() (batched, bool)) (again []batched) {
+	var sent []batched
 	settle := func() {
-		if d := sent[oldest]; d != nil {
-			outcomes[oldest].again, outcomes[oldest].err = d.wait(ctx)
+		oldest := sent[0]
+		sent[0] = batched{}
+		sent = sent[1:]
+		switch retry, err := oldest.wait(ctx); {
+		case retry:
+			again = append(again, oldest)
+		case err != nil:
+			b.fail(oldest.i, err)
 		}
-		oldest++
 	}
-	for i, d := range batch {
-		if d == nil {
-			continue
-		}
-		for oldest < i && !d.tryReserve(p) {
+	for m, ok := next(); ok; m, ok = next() {
+		for len(sent) > 0 && !m.tryReserve(b.publisher) {
 			settle()
 		}
-		if err := d.send(ctx, p); err != nil {
-			outcomes[i].err = err
+		if err := m.send(ctx, b.publisher); err != nil {
+			b.fail(m.i, err)
 			continue
 		}
-		sent[i] = d
+		sent = append(sent, m)
 	}
-	for oldest < len(batch) {
+	for len(sent) > 0 {
 		settle()
 	}
-	return outcomes
+	return again
 }
 
 // messageID is unique to one publish: returned messages are told apart by it.

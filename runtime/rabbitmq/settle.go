@@ -133,16 +133,17 @@ func (c *consumer) stale(d *task.Delivery) error {
 
 // replace publishes the messages that take another one's place.
 func (t *Transport) replace(ctx context.Context, ms []*task.Message) error {
+	now := time.Now()
 	out := make([]*publishing, len(ms))
 	for i, m := range ms {
 		var err error
-		if out[i], err = newPublishing(m, time.Now(), false); err != nil {
+		if out[i], err = newPublishing(m, now, false); err != nil {
 			return err
 		}
 		// Nobody is left to be told: one that gets lost must be an error here.
 		out[i].Mandatory = true
 	}
-	return errors.Join(t.publisher.publishMany(ctx, out)...)
+	return errors.Join(t.publisher.publishMany(ctx, len(out), func(i int) (*publishing, error) { return out[i], nil })...)
 }
 
 // The headers that a dead letter has besides the message's own. Its body and its other

@@ -102,30 +102,17 @@ func (t *Transport) Publish(ctx context.Context, m *task.Message) error {
 
 // PublishMany implements [task.Transport].
 func (t *Transport) PublishMany(ctx context.Context, ms []*task.Message) []error {
-	out := make([]*publishing, len(ms))
-	refused := make(map[int]error)
 	now := time.Now()
-	for i, m := range ms {
-		p, err := newPublishing(m, now, true)
-		if err == nil {
-			if err = t.awaitReplies(ctx, m); err != nil {
-				err = p.wrap(err)
-			}
-		}
+	return t.publisher.publishMany(ctx, len(ms), func(i int) (*publishing, error) {
+		p, err := newPublishing(ms[i], now, true)
 		if err != nil {
-			refused[i] = err
-			continue
+			return nil, err
 		}
-		out[i] = p
-	}
-	errs := t.publisher.publishMany(ctx, out)
-	if len(refused) > 0 && errs == nil {
-		errs = make([]error, len(ms))
-	}
-	for i, err := range refused {
-		errs[i] = err
-	}
-	return errs
+		if err := t.awaitReplies(ctx, ms[i]); err != nil {
+			return nil, p.wrap(err)
+		}
+		return p, nil
+	})
 }
 
 // ReplyTo implements [task.Transport]: the name of this process's queue for results. The queue is

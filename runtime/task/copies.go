@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"slices"
@@ -18,12 +19,12 @@ type copies struct {
 	since uint64 // sessions with lower numbers have ended
 	// live are the requests that are here and not settled.
 	live map[copyKey]*request
-	// settled and unstarted are messages that had their end here, and those that were dropped before they
-	// started, since their session had ended.
-	settled, unstarted keyMemory
+	// settled are the runs that had their end here, moved the messages in whose place another was sent, and unstarted those
+	// that were dropped before they started, since their session had ended.
+	settled, moved, unstarted keyMemory
 	// kept are outcomes whose delivery could not be settled any more, for the next one. keptOrder has the oldest first.
-	kept      map[copyKey]Outcome
-	keptOrder []copyKey
+	kept      map[keptKey]Outcome
+	keptOrder []keptKey
 }
 
 // maxKept bounds the outcomes that wait for another delivery of their message; it may have gone to another worker.
@@ -32,15 +33,22 @@ const maxKept = 1024
 // copyKey is a hash, long enough that no two messages ever share one.
 type copyKey [2]uint64
 
+// keptKey is that of a run, or of a message that moves.
+type keptKey struct {
+	copyKey
+	moves bool
+}
+
 func newCopies() *copies {
 	return &copies{
 		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		live:  map[copyKey]*request{}, kept: map[copyKey]Outcome{},
+		live:  map[copyKey]*request{}, kept: map[keptKey]Outcome{},
 	}
 }
 
 // identify gives the request its keys: of the call, which is the same also if a caller has sent it twice under one
-// id, to be answered at one place, and of the message.
+// id, to be answered at one place; of the message; and of its run, which is the same when another worker has sent
+// the message on, to be started as a suspect.
 func (c *copies) identify(r *request) {
 	var number [2 * 20]byte
 	numbers := strconv.AppendInt(append(strconv.AppendInt(number[:0], int64(r.retries), 10), '/'), int64(r.starts), 10)
@@ -55,14 +63,24 @@ func (c *copies) identify(r *request) {
 		h.WriteByte(0)
 		h.Write(r.message.Body)
 		r.callKey[i] = h.Sum64()
-		if r.delivery.MessageID != "" {
-			h.Reset()
-			h.WriteString(r.message.Queue)
-			h.WriteByte(0)
-			h.WriteString(r.delivery.MessageID)
-			r.messageKey[i] = h.Sum64()
+		if r.delivery.MessageID == "" {
+			continue
+		}
+		own, origin := r.delivery.MessageID, cmp.Or(r.origin, r.delivery.MessageID)
+		r.messageKey[i] = messageHash(&h, r.message.Queue, own)
+		if r.runKey[i] = r.messageKey[i]; origin != own {
+			r.runKey[i] = messageHash(&h, r.message.Queue, origin)
 		}
 	}
+	r.origin = cmp.Or(r.origin, r.delivery.MessageID)
+}
+
+func messageHash(h *maphash.Hash, queue, id string) uint64 {
+	h.Reset()
+	h.WriteString(queue)
+	h.WriteByte(0)
+	h.WriteString(id)
+	return h.Sum64()
 }
 
 // meeting says what a delivery turned out to be.
@@ -92,17 +110,61 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 		return adopted, Outcome{}
 	}
 	if r.recognisable() {
-		if outcome, ok := c.kept[r.messageKey]; ok {
-			c.forget(r.messageKey)
-			c.settled.add(r.messageKey) // for further copies; see keepAgain
+		if outcome, ok := c.find(r); ok {
 			return ended, outcome
 		}
-		if c.settled.has(r.messageKey) {
-			return ended, Outcome{}
-		}
+	}
+	if here := c.running(r); here != nil && c.isLost(here) {
+		here.delivery = r.delivery
+		return adopted, Outcome{}
 	}
 	c.live[r.callKey] = r
 	return newcomer, Outcome{}
+}
+
+// find looks for the end that the request had here.
+func (c *copies) find(r *request) (Outcome, bool) {
+	run, message := keptKey{r.runKey, false}, keptKey{r.messageKey, true}
+	for _, key := range [...]keptKey{run, message} {
+		if outcome, ok := c.kept[key]; ok {
+			c.forget(key)
+			c.note(key) // for further copies; see keepAgain
+			r.keptAs = key
+			return outcome, true
+		}
+	}
+	return Outcome{}, c.settled.has(r.runKey) || c.moved.has(r.messageKey)
+}
+
+// note takes note of an end.
+func (c *copies) note(key keptKey) {
+	if key.moves {
+		c.moved.add(key.copyKey)
+	} else {
+		c.settled.add(key.copyKey)
+	}
+}
+
+// end is what the request ends now.
+func (r *request) end() keptKey {
+	if r.moves {
+		return keptKey{r.messageKey, true}
+	}
+	return keptKey{r.runKey, false}
+}
+
+// running is the request that runs here and whose message another worker has sent on, since it came there when the connection
+// was lost. nil if there is none.
+func (c *copies) running(r *request) *request {
+	if r.runKey == r.messageKey {
+		return nil
+	}
+	for _, here := range c.live {
+		if here.runKey == r.runKey && here.cancel != nil {
+			return here
+		}
+	}
+	return nil
 }
 
 // named says whether the request could be read so far that its call is told from others. Two messages that could
@@ -191,7 +253,7 @@ func (c *copies) replaced(r *request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.delivery.MessageID != "" {
-		c.settled.add(r.messageKey)
+		c.moved.add(r.messageKey)
 	}
 }
 
@@ -201,7 +263,7 @@ func (c *copies) end(r *request, d *Delivery) *Delivery {
 	defer c.mu.Unlock()
 	c.remove(r)
 	if d.MessageID != "" {
-		c.settled.add(r.messageKey)
+		c.note(r.end())
 	}
 	if r.delivery != d {
 		return r.delivery
@@ -217,10 +279,9 @@ func (c *copies) keep(r *request, d *Delivery, o Outcome) bool {
 		return false
 	}
 	c.remove(r)
-	if d.MessageID == "" {
-		return true
+	if d.MessageID != "" {
+		c.store(r.end(), o)
 	}
-	c.store(r.messageKey, o)
 	return true
 }
 
@@ -228,12 +289,12 @@ func (c *copies) keep(r *request, d *Delivery, o Outcome) bool {
 func (c *copies) keepAgain(r *request, o Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r.recognisable() {
-		c.store(r.messageKey, o)
+	if r.keptAs != (keptKey{}) {
+		c.store(r.keptAs, o)
 	}
 }
 
-func (c *copies) store(key copyKey, o Outcome) {
+func (c *copies) store(key keptKey, o Outcome) {
 	if len(c.kept) >= maxKept {
 		c.forget(c.keptOrder[0])
 	}
@@ -241,9 +302,9 @@ func (c *copies) store(key copyKey, o Outcome) {
 	c.keptOrder = append(c.keptOrder, key)
 }
 
-func (c *copies) forget(key copyKey) {
+func (c *copies) forget(key keptKey) {
 	delete(c.kept, key)
-	c.keptOrder = slices.DeleteFunc(c.keptOrder, func(k copyKey) bool { return k == key })
+	c.keptOrder = slices.DeleteFunc(c.keptOrder, func(k keptKey) bool { return k == key })
 }
 
 func (c *copies) remove(r *request) {

@@ -510,7 +510,7 @@ func later(m *Message) *Message {
 	next.Exchange, next.RoutingKey, next.Mandatory = "", "", true
 	next.Headers = make(map[string]any, len(m.Headers)+2)
 	for key, value := range m.Headers {
-		if !strings.HasPrefix(key, "x-") && key != startsHeader {
+		if !strings.HasPrefix(key, "x-") && key != startsHeader && key != originHeader {
 			next.Headers[key] = value
 		}
 	}

@@ -21,6 +21,8 @@ func ProbationQueue(queue string) string { return queue + ".probation" }
 const (
 	// startsHeader counts the starts of a suspect.
 	startsHeader = "taskgen-starts"
+	// originHeader has the id of the message as it came first: the worker that has run it, or still does, knows it by that.
+	originHeader = "taskgen-origin"
 	// maxStarts is how often a suspect is started, besides the first time, when it was none.
 	maxStarts = 5
 	// proof is how long a suspect runs before the next one starts, if it has not ended. From the
@@ -234,12 +236,15 @@ func (p *probation) end(t *turn, harmless bool) {
 	p.advance()
 }
 
-// onProbation copies a message for the queue of suspects.
-func onProbation(m *Message, starts int) *Message {
-	next := later(m)
-	next.Queue = ProbationQueue(m.Queue)
+// onProbation copies the message of a request for the queue of suspects.
+func onProbation(r *request, starts int) *Message {
+	next := later(r.message)
+	next.Queue = ProbationQueue(r.message.Queue)
 	if starts > 0 {
 		next.Headers[startsHeader] = int32(starts)
+	}
+	if r.origin != "" {
+		next.Headers[originHeader] = r.origin
 	}
 	return next
 }

@@ -31,11 +31,17 @@ type request struct {
 	// suspect: it is delivered again, and may have ended the process that had it.
 	starts  int
 	suspect bool
+	// origin is the id of the message as it came to a worker first: one to whom it is a suspect sends it on, to be started. moves
+	// says that this worker does so now: that ends the message, and not its run.
+	origin string
+	moves  bool
 	// turn is the right of a suspect to run; see probation.
 	turn *turn
-	// callKey and messageKey are what copies are known by; cancel, once the request runs, cancels it.
-	callKey, messageKey copyKey
-	cancel              context.CancelCauseFunc
+	// callKey, messageKey and runKey are what copies are known by, keptAs by what the outcome of an earlier copy
+	// was found; cancel, once the request runs, cancels it.
+	callKey, messageKey, runKey copyKey
+	keptAs                      keptKey
+	cancel                      context.CancelCauseFunc
 
 	// claim is what a task that is to run once has while it runs; see Worker.once.
 	claim *claim
@@ -126,6 +132,7 @@ func readRequest(d *Delivery) (*request, *rejection) {
 	if starts, err := numberHeader(m.Headers[startsHeader]); err == nil && starts > 0 && starts < math.MaxInt32 {
 		r.starts = int(starts)
 	}
+	r.origin, _ = textHeader(m.Headers, originHeader, "")
 	if r.eta, err = timeHeader(m.Headers["eta"]); err != nil {
 		return bad("eta", err)
 	}

@@ -58,7 +58,11 @@ func (t Task[A, R]) Send(ctx context.Context, args *A) (*Call[R], error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.message(ctx, client, args)
+	o, err := t.callOptions()
+	if err != nil {
+		return nil, err
+	}
+	m, err := t.message(ctx, client, o, args)
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +80,13 @@ func (t Task[A, R]) DelayMany(ctx context.Context, args []A) ([]*Call[R], error)
 	if err != nil || len(args) == 0 {
 		return nil, err
 	}
+	o, err := t.callOptions()
+	if err != nil {
+		return nil, err
+	}
 	messages := make([]*Message, len(args))
 	for i := range args {
-		if messages[i], err = t.message(ctx, client, &args[i]); err != nil {
+		if messages[i], err = t.message(ctx, client, o, &args[i]); err != nil {
 			return nil, fmt.Errorf("element %d, nothing sent: %w", i, err)
 		}
 	}
@@ -119,18 +127,23 @@ func (t Task[A, R]) CallByID(ctx context.Context, id string) (*Call[R], error) {
 	return &Call[R]{ID: id, task: t.def.spec.Name, client: client, result: t.def.result}, nil
 }
 
-func (t Task[A, R]) message(ctx context.Context, client *Client, args *A) (*Message, error) {
+func (t Task[A, R]) callOptions() (*callOptions, error) {
 	o, err := newCallOptions(&t.def.spec, t.options)
 	if err == nil {
 		err = o.checkLinks(reflect.TypeFor[R]())
 	}
-	if err == nil {
-		var m *Message
-		if m, err = client.message(ctx, o, func(f codec.Fields) { t.def.visit(args, f) }); err == nil {
-			return m, nil
-		}
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", t.def.spec.Name, err)
 	}
-	return nil, fmt.Errorf("task %s: %w", t.def.spec.Name, err)
+	return o, nil
+}
+
+func (t Task[A, R]) message(ctx context.Context, client *Client, o *callOptions, args *A) (*Message, error) {
+	m, err := client.message(ctx, o, func(f codec.Fields) { t.def.visit(args, f) })
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", t.def.spec.Name, err)
+	}
+	return m, nil
 }
 
 func (t Task[A, R]) call(client *Client, m *Message) *Call[R] {

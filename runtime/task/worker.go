@@ -422,7 +422,7 @@ func (w *Worker) deliver(d *Delivery) {
 	}
 	r, rejected := w.executor.read(d)
 	if !onProbation {
-		r.starts = 0 // it has been parked, and sent again
+		r.starts, r.origin = 0, "" // it has been parked, and sent again
 	}
 	switch what, outcome := w.copies.meet(r); what {
 	case adopted:
@@ -485,13 +485,14 @@ func (w *Worker) refresh(r *request) {
 	if w.held.take(r) {
 		go func() {
 			defer w.held.done()
-			w.release(r, Outcome{Publish: []*Message{onProbation(r.message, r.starts)}})
+			w.release(r, Outcome{Publish: []*Message{onProbation(r, r.starts)}})
 		}()
 	}
 }
 
 // count sends a suspect to be started; see probation.
 func (w *Worker) count(r *request) {
+	r.moves = true
 	w.probation.sends(r)
 	if w.copies.drop(r) || !w.held.take(r) {
 		w.probation.unsent(r)
@@ -499,7 +500,7 @@ func (w *Worker) count(r *request) {
 	}
 	go func() {
 		defer w.held.done()
-		w.probation.sent(r, w.settle(r, Outcome{Publish: []*Message{onProbation(r.message, r.nextStart())}}))
+		w.probation.sent(r, w.settle(r, Outcome{Publish: []*Message{onProbation(r, r.nextStart())}}))
 	}()
 }
 
@@ -603,7 +604,7 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	}
 	if outcome.Requeue {
 		if r.starts > 0 { // or it would come again as one that has ended its process
-			outcome = Outcome{Publish: []*Message{onProbation(r.message, r.starts-1)}}
+			outcome = Outcome{Publish: []*Message{onProbation(r, r.starts-1)}}
 		}
 		w.release(r, outcome)
 		return

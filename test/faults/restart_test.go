@@ -15,10 +15,11 @@ func TestBrokerRestart(t *testing.T) {
 	alongside(t)
 	n := ownNode(t, "restart")
 	scenarios := []func(*testing.T, *party){
-		func(t *testing.T, p *party) { underRestarts(t, p, n.place, 1) },
-		func(t *testing.T, p *party) { underRestarts(t, p, n.place, 3) },
-		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), 1) },
-		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), 3) },
+		func(t *testing.T, p *party) { underRestarts(t, p, n.place, fleet{1, 10, 0}) },
+		func(t *testing.T, p *party) { underRestarts(t, p, n.place, fleet{3, 10, 0}) },
+		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), fleet{1, 10, 0}) },
+		func(t *testing.T, p *party) { underRestarts(t, p, classic(n.place), fleet{3, 10, 0}) },
+		func(t *testing.T, p *party) { underRestarts(t, p, n.place, fleet{3, 3, 3}) },
 		laterUnderRestarts,
 		retriesUnderRestarts,
 	}
@@ -48,18 +49,29 @@ func TestBrokerRestart(t *testing.T) {
 	})
 }
 
+// fleet is how many workers there are, and the -c and -prefetch of each; 0: the default.
+type fleet struct{ workers, slots, prefetch int }
+
+func (f fleet) String() string {
+	name := fmt.Sprintf("workers: %d", f.workers)
+	if f.prefetch > 0 {
+		name += fmt.Sprintf(" with -c %d -prefetch %d", f.slots, f.prefetch)
+	}
+	return name
+}
+
 // underRestarts sends and runs tasks all the time, with a backlog that waits.
-func underRestarts(t *testing.T, p *party, b place, workers int) {
+func underRestarts(t *testing.T, p *party, b place, f fleet) {
 	p.join(t)
-	w := newWorld(t, fmt.Sprintf("broker stopped 3 s, then kill -9; workers: %d", workers), b)
-	const perWorker = 10
+	w := newWorld(t, fmt.Sprintf("broker stopped 3 s, then kill -9; %s", f), b)
+	slots := f.workers * f.slots
 	backlog, stream, perSecond := pick(100, 2000), pick(600, 18_000), pick(40, 350)
 	// Together they are a little faster than the stream, so that there is a backlog for most of the time.
-	slow := func(j *job) { j.Take = time.Second * time.Duration(workers*perWorker) * 4 / time.Duration(5*perSecond) }
+	slow := func(j *job) { j.Take = time.Second * time.Duration(slots) * 4 / time.Duration(5*perSecond) }
 	w.sendMany(backlog, slow)
 	var all []*process
-	for range workers {
-		all = append(all, w.worker("-c", fmt.Sprint(perWorker)))
+	for range f.workers {
+		all = append(all, w.worker("-c", fmt.Sprint(f.slots), "-prefetch", fmt.Sprint(f.prefetch)))
 	}
 	w.ready(all...)
 	s := w.send(sending{tasks: stream, do: slow, perSecond: perSecond, senders: 16, deadline: time.Minute, until: make(chan struct{})})
@@ -74,10 +86,10 @@ func underRestarts(t *testing.T, p *party, b place, workers int) {
 	w.finish()
 	// A worker knows what it has had; of what another one has had it knows nothing.
 	const faults = 2
-	if workers == 1 {
+	if f.workers == 1 {
 		w.atMost("started twice", w.row.startedTwice, 0)
 	} else {
-		w.atMost("started twice", w.row.startedTwice, workers*perWorker*faults)
+		w.atMost("started twice", w.row.startedTwice, slots*faults)
 	}
 }
 
