@@ -150,6 +150,9 @@ func (c *consumer) next(s *subscription) *task.Delivery {
 	return &task.Delivery{Message: clone(i.message), Redelivered: i.attempts > 0, Attempts: i.attempts, Tag: t.tags}
 }
 
+// AcksLate implements [task.LateAcker].
+func (c *consumer) AcksLate() {}
+
 // Settle carries out an outcome, all of it at once.
 func (c *consumer) Settle(_ context.Context, d *task.Delivery, o task.Outcome) error {
 	t := c.transport

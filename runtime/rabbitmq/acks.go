@@ -22,7 +22,7 @@ type acks struct {
 	// All tags up to seen were taken note of, and those in ahead.
 	seen  uint64
 	ahead map[uint64]struct{}
-	ready int // how many are ready
+	ready []uint64 // the tags of those that are
 	// results is what the results of those that are ready leave by; nil if there are none.
 	results *coalescer
 }
@@ -30,7 +30,8 @@ type acks struct {
 // delivery is what becomes of a delivery.
 type delivery struct {
 	progress
-	batch int // how many may be ready before their acks go out
+	batch int  // how many may be ready before their acks go out
+	aged  bool // ready for an ackTick at least
 }
 
 type progress uint8
@@ -39,12 +40,12 @@ const (
 	held    progress = iota
 	claimed          // somebody settles it
 	ready            // to be acked
-	leaving          // its ack goes out now
 )
 
-// maxAckDelay is how late an ack may be. There is a quarter of the prefetch at most, too.
+// Every ackTick the acks go out that have waited for one, with all that can go as one frame. So they are 2 ms late at most, and of
+// all that are late there is a quarter of the prefetch at most.
 const (
-	maxAckDelay  = 2 * time.Millisecond
+	ackTick      = time.Millisecond
 	ackBatchPart = 4
 )
 
@@ -139,14 +140,14 @@ func (a *acks) soon(tag uint64, w *coalescer) {
 	d := a.unsettled[tag]
 	d.progress = ready
 	a.unsettled[tag] = d
-	a.ready++
+	a.ready = append(a.ready, tag)
 	if w != nil {
 		a.results = w
 	}
-	if a.ready == 1 {
+	if len(a.ready) == 1 {
 		signal(a.wake)
 	}
-	if a.ready >= d.batch {
+	if len(a.ready) >= d.batch {
 		signal(a.full)
 	}
 }
@@ -160,65 +161,104 @@ func signal(c chan struct{}) {
 
 // run sends acks until done is closed.
 func (a *acks) run(done <-chan struct{}) {
-	timer := time.NewTimer(maxAckDelay)
+	timer := time.NewTimer(ackTick)
 	for {
 		select {
 		case <-a.wake:
 		case <-done:
 			return
 		}
-		timer.Reset(maxAckDelay)
+		timer.Reset(ackTick)
+		full := false
 		select {
 		case <-a.full:
+			full = true
 		case <-timer.C:
 		case <-done:
 			return
 		}
-		a.flush(context.Background())
+		if full || a.age() {
+			a.send(context.Background(), func(d delivery) bool { return d.aged })
+		}
 	}
 }
 
-// flush sends the acks of what is ready, when its results have left.
-func (a *acks) flush(ctx context.Context) {
-	a.flushing.Lock()
-	defer a.flushing.Unlock()
+// age says whether something that is ready has aged. If nothing has, all that is ready has now.
+func (a *acks) age() bool {
 	a.mu.Lock()
-	var batch []uint64
-	for tag, d := range a.unsettled {
-		if d.progress == ready {
-			batch = append(batch, tag)
-			d.progress = leaving
-			a.unsettled[tag] = d
+	defer a.mu.Unlock()
+	for _, tag := range a.ready {
+		if a.unsettled[tag].aged {
+			return true
 		}
 	}
-	results := a.results
-	a.ready, a.results = 0, nil
-	a.mu.Unlock()
-	if len(batch) == 0 {
-		return
+	a.ageAll()
+	return false
+}
+
+// ageAll ages what is ready, and sees to its next tick. The caller holds a.mu.
+func (a *acks) ageAll() {
+	for _, tag := range a.ready {
+		d := a.unsettled[tag]
+		d.aged = true
+		a.unsettled[tag] = d
 	}
+	if len(a.ready) > 0 {
+		signal(a.wake)
+	}
+}
+
+// flush sends the acks of all that is ready.
+func (a *acks) flush(ctx context.Context) { a.send(ctx, func(delivery) bool { return true }) }
+
+// send sends acks of what is ready, when its results have left: one for as much as all earlier deliveries are settled or ready too,
+// and of the rest, which may be so soon, one each for those that must go.
+func (a *acks) send(ctx context.Context, must func(delivery) bool) {
+	a.flushing.Lock()
+	defer a.flushing.Unlock()
+	together, alone, results := a.due(must)
 	if results != nil {
 		results.flush(ctx)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	// Below this, everything else is settled.
-	low := a.seen + 1
+	for _, tag := range alone {
+		delete(a.unsettled, tag)
+		_ = a.channel.Ack(tag, false)
+	}
+	var last uint64
+	for _, tag := range together {
+		delete(a.unsettled, tag)
+		last = max(last, tag)
+	}
+	if last > 0 {
+		_ = a.channel.Ack(last, true)
+	}
+}
+
+// due are the deliveries to be acked now, together with all earlier ones or each alone.
+func (a *acks) due(must func(delivery) bool) (together, alone []uint64, results *coalescer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	low := a.seen + 1 // below it, everything is ready or settled
 	for tag, d := range a.unsettled {
-		if d.progress != leaving {
+		if d.progress != ready {
 			low = min(low, tag)
 		}
 	}
-	var upTo uint64
-	for _, tag := range batch {
-		delete(a.unsettled, tag)
-		if tag < low {
-			upTo = max(upTo, tag)
-		} else {
-			_ = a.channel.Ack(tag, false)
+	var later []uint64
+	for _, tag := range a.ready {
+		switch {
+		case tag < low:
+			together = append(together, tag)
+		case must(a.unsettled[tag]):
+			alone = append(alone, tag)
+		default:
+			later = append(later, tag)
 		}
 	}
-	if upTo > 0 {
-		_ = a.channel.Ack(upTo, true)
-	}
+	results, a.results = a.results, nil
+	a.ready = later
+	a.ageAll()
+	return together, alone, results
 }

@@ -10,7 +10,8 @@ import (
 // coalescer is a connection whose Write never blocks: it appends to a buffer,
 // which one goroutine writes out with as few system calls as it can. While a
 // write is under way, the next one collects. So a caller that publishes or acks
-// never waits for the network, and its context can win.
+// never waits for the network, and its context can win. After a pause there is nothing to collect with, and Write hands the
+// network what that takes at once: to wake the goroutine would cost more than the system call.
 //
 // The buffer has no bound of its own, since what is not answered yet has one: of a publisher, its
 // window or a single message that is larger ([windowBytes], [maxBody]); of a consumer, an ack for each of its prefetch.
@@ -19,7 +20,10 @@ type coalescer struct {
 	wake chan struct{} // buffered; says that pending or closed has changed
 
 	mu      sync.Mutex
-	pending [][]byte // chunks: to grow one buffer would copy megabytes while everybody waits
+	now     *nowait   // nil: there is no way
+	last    time.Time // when something was written
+	writing bool      // the goroutine is
+	pending [][]byte  // chunks: to grow one buffer would copy megabytes while everybody waits
 	spare   []byte
 	closed  bool
 	err     error // of the goroutine that writes; sticks
@@ -33,10 +37,13 @@ const (
 	chunkSize = 256 << 10
 	// lastWords is how long Close leaves for what is still in the buffer.
 	lastWords = 200 * time.Millisecond
+	// pause is how long nothing must have been written for the next Write to go out at once.
+	pause = 100 * time.Microsecond
 )
 
-func newCoalescer(conn net.Conn) *coalescer {
-	c := &coalescer{Conn: conn, wake: make(chan struct{}, 1)}
+// newCoalescer coalesces what is written to conn, whose bytes go to socket as they are.
+func newCoalescer(conn, socket net.Conn) *coalescer {
+	c := &coalescer{Conn: conn, wake: make(chan struct{}, 1), now: newNowait(socket)}
 	c.moved.L = &c.mu
 	go c.write()
 	return c
@@ -51,15 +58,35 @@ func (c *coalescer) Write(p []byte) (int, error) {
 	if c.closed {
 		return 0, net.ErrClosed
 	}
+	gone := c.writeNow(p)
+	c.accepted += uint64(len(p))
+	c.written += uint64(gone)
+	rest := p[gone:]
+	if len(rest) == 0 {
+		return len(p), nil
+	}
 	last := len(c.pending) - 1
-	if last < 0 || len(c.pending[last])+len(p) > chunkSize {
+	if last < 0 || len(c.pending[last])+len(rest) > chunkSize {
 		c.pending, c.spare = append(c.pending, c.spare[:0]), nil
 		last++
 	}
-	c.pending[last] = append(c.pending[last], p...)
-	c.accepted += uint64(len(p))
+	c.pending[last] = append(c.pending[last], rest...)
 	c.signal()
 	return len(p), nil
+}
+
+// writeNow writes what the network takes at once, if nothing waits before it, and returns how much. The caller holds c.mu.
+func (c *coalescer) writeNow(p []byte) int {
+	if c.now == nil || c.writing || len(c.pending) > 0 {
+		return 0
+	}
+	now := time.Now()
+	paused := now.Sub(c.last) >= pause
+	c.last = now
+	if !paused {
+		return 0
+	}
+	return c.now.write(p)
 }
 
 // flush waits until all that was written before has left the process, the connection breaks, or ctx ends.
@@ -111,12 +138,13 @@ func (c *coalescer) write() {
 	for range c.wake {
 		c.mu.Lock()
 		chunks, c.pending = c.pending, chunks[:0]
+		c.writing = len(chunks) > 0
 		closed := c.closed
 		c.mu.Unlock()
 		for i, chunk := range chunks {
 			chunks[i] = nil
 			_, err := c.Conn.Write(chunk)
-			if !c.recycle(chunk, err) {
+			if !c.recycle(chunk, err, i == len(chunks)-1) {
 				return
 			}
 		}
@@ -126,8 +154,9 @@ func (c *coalescer) write() {
 	}
 }
 
-// recycle keeps a chunk that is written for the next ones. It returns false if that has failed.
-func (c *coalescer) recycle(chunk []byte, err error) bool {
+// recycle keeps a chunk that is written for the next ones, and notes whether it was the last for now. It returns false
+// if to write it has failed.
+func (c *coalescer) recycle(chunk []byte, err error, last bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.moved.Broadcast()
@@ -136,6 +165,7 @@ func (c *coalescer) recycle(chunk []byte, err error) bool {
 		return false
 	}
 	c.written += uint64(len(chunk))
+	c.writing, c.last = !last, time.Now()
 	if cap(chunk) <= 2*chunkSize {
 		c.spare = chunk
 	}

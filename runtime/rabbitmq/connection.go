@@ -55,7 +55,7 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 		raw = d.tap(raw)
 	}
 	frames := newFrameReader(raw)
-	socket := newCoalescer(frames)
+	socket := newCoalescer(frames, raw)
 	// The library heeds no context during the handshake: closing the socket ends it.
 	release := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	config := amqp.Config{

@@ -63,6 +63,9 @@ func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome)
 	return lost
 }
 
+// AcksLate implements [task.LateAcker].
+func (c *consumer) AcksLate() {}
+
 // replace does what the broker must have confirmed before the ack.
 func (c *consumer) replace(ctx context.Context, d *task.Delivery, o task.Outcome) error {
 	if len(o.Publish) > 0 {

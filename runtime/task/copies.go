@@ -321,8 +321,15 @@ type keyMemory struct {
 const rememberedKeys = 1 << 15
 
 func (m *keyMemory) add(key copyKey) {
-	if m.young == nil || len(m.young) >= rememberedKeys {
-		m.old, m.young = m.young, make(map[copyKey]struct{})
+	switch {
+	case m.young == nil:
+		m.young = make(map[copyKey]struct{})
+	case len(m.young) >= rememberedKeys:
+		if m.old == nil {
+			m.old = make(map[copyKey]struct{}, rememberedKeys)
+		}
+		m.old, m.young = m.young, m.old
+		clear(m.young)
 	}
 	m.young[key] = struct{}{}
 }

@@ -158,6 +158,9 @@ func (e *executor) judge(ctx context.Context, r *request, err error) (v verdict)
 	if err != nil && errors.Is(context.Cause(ctx), ErrTerminated) {
 		return verdict{state: Revoked, err: revoked("terminated")}
 	}
+	if err == nil {
+		return verdict{state: Success}
+	}
 	if rejected, ok := errors.AsType[*rejection](err); ok { // revoked since it was taken
 		return verdict{state: Revoked, err: rejected}
 	}

@@ -147,6 +147,9 @@ type Consumer interface {
 	Ready() bool
 }
 
+// LateAcker is a [Consumer] whose Settle waits for nothing where the outcome is an ack that may be late, and no more.
+type LateAcker interface{ AcksLate() }
+
 // QueueInspector is a [Consumer] whose queues may be made otherwise than it would make them.
 type QueueInspector interface {
 	// QueueAttributes are those that a queue of the consumer was made with. nil: that can't be told.
@@ -199,6 +202,11 @@ type Outcome struct {
 
 	// chords are the groups whose chords this outcome completes.
 	chords []string
+}
+
+// isAck says whether the outcome is an ack and no more.
+func (o *Outcome) isAck() bool {
+	return len(o.Publish) == 0 && o.Dead == nil && o.Result == nil && len(o.Others) == 0 && len(o.chords) == 0 && !o.Requeue
 }
 
 // DeadLetter says why a message was parked.

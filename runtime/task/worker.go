@@ -122,6 +122,7 @@ type Worker struct {
 
 	started  chan struct{} // closed once consumer is set
 	consumer Consumer
+	acksLate bool // the consumer is a LateAcker
 	// told ends Run; tell tells it to.
 	told context.Context
 	tell context.CancelFunc
@@ -336,6 +337,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("worker %s: %w", w.config.Name, err)
 	}
 	w.consumer = consumer
+	_, w.acksLate = consumer.(LateAcker)
 	close(w.started)
 	w.warnOfStrangers()
 	for _, p := range w.pools {
@@ -513,7 +515,8 @@ func (w *Worker) slot(ctx context.Context, p *pool) {
 			go w.slot(ctx, p)
 		}
 	}()
-	for r := p.next(); r != nil; r = p.next() {
+	bell := newBell()
+	for r := p.next(bell); r != nil; r = p.next(bell) {
 		if r.question != nil {
 			w.answer(ctx, r)
 			continue
@@ -580,6 +583,10 @@ func (w *Worker) run(ctx context.Context, r *request) {
 			return
 		}
 		outcome.Late = true
+		if w.acksLate && outcome.isAck() && !early {
+			w.conclude(r, outcome, early) // a goroutine costs more
+			return
+		}
 		go w.conclude(r, outcome, early)
 	})
 }
@@ -708,8 +715,7 @@ func (w *Worker) refused(r *request, d *Delivery, err error) {
 
 func (w *Worker) trySettle(d *Delivery, outcome Outcome) error {
 	ctx := context.Background()
-	// What only has a late ack has nothing to wait for.
-	if !outcome.Late || outcome.Result != nil || len(outcome.Others) > 0 || len(outcome.Publish) > 0 || outcome.Dead != nil {
+	if !outcome.Late || !outcome.isAck() { // else there is nothing to wait for
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
