@@ -61,16 +61,16 @@ func (p *publisher) publish(ctx context.Context, m *publishing) error {
 	return d.confirmed(ctx)
 }
 
-// publishMany sends n messages, each before the one before it is confirmed. make makes the i-th when its turn comes,
+// publishMany sends n messages, each before the one before it is confirmed. message makes the i-th when its turn comes,
 // so that only those on their way are in memory. It returns nil if all went well, or else one error or nil for each.
-func (p *publisher) publishMany(ctx context.Context, n int, make func(i int) (*publishing, error)) []error {
+func (p *publisher) publishMany(ctx context.Context, n int, message func(i int) (*publishing, error)) []error {
 	b := &batch{publisher: p, size: n}
 	next := 0
 	again := b.round(ctx, func() (batched, bool) {
 		for next < n {
 			i := next
 			next++
-			m, err := make(i)
+			m, err := message(i)
 			if err == nil {
 				return batched{&dispatch{publishing: m}, i}, true
 			}
