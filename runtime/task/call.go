@@ -16,8 +16,8 @@ type Call[R any] struct {
 	client  *Client
 	result  func(codec.Value, *R)
 	ignored bool
-	// destination says for people where it was sent.
-	destination string
+	// destination is where it was sent.
+	destination destination
 	// gather and states collect what is known of the members of a group; nil for any other call.
 	gather func(context.Context) (R, error)
 	states func(context.Context) (Status, error)
@@ -50,10 +50,11 @@ func (c *Call[R]) Get(ctx context.Context) (R, error) {
 
 // sentTo says where the task may still wait.
 func (c *Call[R]) sentTo() string {
-	if c.destination == "" {
+	to := c.destination.String()
+	if to == "" {
 		return ""
 	}
-	return " (sent to " + c.destination + ": does a worker take from there?)"
+	return " (sent to " + to + ": does a worker take from there?)"
 }
 
 // Status is what is known of a call at one moment.

@@ -60,10 +60,18 @@ type Message struct {
 // these as they came, in bytes. Such a message is parked.
 const UnreadableHeader = "x-taskgen-unreadable"
 
-// destination says for people where the message goes.
-func (m *Message) destination() string {
-	if m.Exchange != "" {
-		return fmt.Sprintf("exchange %q with routing key %q", m.Exchange, m.RoutingKey)
+// destination is where a message goes.
+type destination struct{ exchange, routingKey, queue string }
+
+func (m *Message) destination() destination { return destination{m.Exchange, m.RoutingKey, m.Queue} }
+
+// String is the destination for people; "" if it is not known.
+func (d destination) String() string {
+	switch {
+	case d.exchange != "":
+		return fmt.Sprintf("exchange %q with routing key %q", d.exchange, d.routingKey)
+	case d.queue != "":
+		return fmt.Sprintf("queue %q", d.queue)
 	}
-	return fmt.Sprintf("queue %q", m.Queue)
+	return ""
 }

@@ -266,7 +266,7 @@ func decodeJSON(arguments []byte, visit func(codec.Fields)) error {
 // untyped returns the call with its result as JSON.
 func (c *Call[R]) untyped() UntypedCall {
 	return UntypedCall{
-		ID: c.ID, Destination: c.destination,
+		ID: c.ID, Destination: c.destination.String(),
 		Get: func(ctx context.Context) ([]byte, error) {
 			value, err := c.Get(ctx)
 			if err != nil {
