@@ -17,12 +17,15 @@ type embed struct {
 // emptyEmbed is how long an embed is, in bytes, that surely has nothing in it.
 const emptyEmbed = 2
 
+// nothing follows a task whose message has an empty embed.
+var nothing embed
+
 // readEmbed reads the third part of a body, or the body of protocol 1, which has these keys too.
 func readEmbed(s codec.Serializer, raw []byte) (*embed, error) {
-	e := &embed{}
 	if len(raw) <= emptyEmbed {
-		return e, nil
+		return &nothing, nil
 	}
+	e := &embed{}
 	parts := map[string][]byte{}
 	err := s.DecodeValue(raw, func(v codec.Value) {
 		eachField(v, func(name string) {

@@ -34,9 +34,12 @@ func (o *Outcome) add(c *canvas) {
 // succeed is the outcome of a run without an error: callbacks, the next step of a chain, the body of a chord that it completes, and the result, which
 // tells of them.
 func (e *executor) succeed(r *request, result func(codec.Value)) (o Outcome, err error) {
-	c := e.canvas(r)
-	if err = guard(func() error { return e.follow(c, r, result) }); err != nil {
-		return Outcome{}, err
+	c := &canvas{}
+	if r.follows.ofSuccess() {
+		c = e.canvas(r)
+		if err = guard(func() error { return e.follow(c, r, result) }); err != nil {
+			return Outcome{}, err
+		}
 	}
 	if !e.ignores(r) {
 		body, err := e.success(r, result, append(r.sent.list(), c.children...))
@@ -49,12 +52,14 @@ func (e *executor) succeed(r *request, result func(codec.Value)) (o Outcome, err
 	return o, nil
 }
 
+// ofSuccess says whether something follows from a success.
+func (f *embed) ofSuccess() bool {
+	return f != nil && (len(f.callbacks) > 0 || len(f.chain) > 0 || f.chord != nil)
+}
+
 // follow makes what follows from a success. (Celery: celery/app/trace.py.)
 func (e *executor) follow(c *canvas, r *request, result func(codec.Value)) error {
 	f := r.follows
-	if f == nil || len(f.callbacks) == 0 && len(f.chain) == 0 && f.chord == nil {
-		return nil
-	}
 	raw, err := r.serializer.EncodeValue(result)
 	if err != nil {
 		return fmt.Errorf("the result can't be encoded as %s: %w", r.serializer.Name(), err)

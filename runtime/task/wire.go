@@ -54,11 +54,12 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		}
 		id = unique.String()
 	}
+	var boxed any = id // once, for both
 	headers := map[string]any{
 		"lang":    "go",
 		"task":    o.spec.Name,
-		"id":      id,
-		"root_id": id,
+		"id":      boxed,
+		"root_id": boxed,
 		"retries": int32(0),
 		"origin":  c.config.Origin,
 	}
