@@ -237,7 +237,10 @@ func workAMQP(multiple bool) func(context.Context, Job, func(string)) error {
 	}
 }
 
-// prefetchOf is how many messages a worker of taskgen holds.
+// wide is how many messages a worker of taskgen holds of a queue whose tasks are as short as these, or more if it has many slots.
+const wide = 256
+
+// prefetchOf is how many messages a worker of taskgen comes to hold.
 func prefetchOf(job Job) (int, error) {
 	r := task.NewRegistry()
 	tasks.RegisterTasks(r)
@@ -245,7 +248,11 @@ func prefetchOf(job Job) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return w.Subscriptions()[0].Prefetch, nil
+	prefetch := w.Subscriptions()[0].Prefetch
+	if job.Prefetch == 0 {
+		prefetch = max(prefetch, wide)
+	}
+	return prefetch, nil
 }
 
 // acker acks up to the first task that still runs: after a quarter of the prefetch, or a little later.
