@@ -102,7 +102,7 @@ func (e *executor) repeated(r *request, stored *Result) Outcome {
 	result := *stored
 	result.ReplyTo, result.TTL = r.message.ReplyTo, e.resultTTL
 	o := Outcome{Result: &result}
-	if r.follows = e.peek(r); r.follows == nil {
+	if r.follows = e.peek(r); !r.follows.ofSuccess() {
 		return o
 	}
 	c := e.canvas(r)

@@ -583,7 +583,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 			return
 		}
 		outcome.Late = true
-		if w.acksLate && outcome.isAck() && !early {
+		if w.acksLate && outcome.isAck() && !early && r.claim == nil {
 			w.conclude(r, outcome, early) // a goroutine costs more
 			return
 		}
