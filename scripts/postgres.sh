@@ -8,12 +8,9 @@
 # It listens on 127.0.0.1, and trusts everybody there. The server refuses to run as root: then it runs as the user postgres.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
 dir=$root/.build/postgres
-
-die() { echo "postgres.sh: $*" >&2; exit 1; }
-
-usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2; }
 
 # find_server sets bin to the folder of the newest server's programs.
 find_server() {
@@ -22,43 +19,10 @@ find_server() {
 	[ -x "$bin/initdb" ]
 }
 
-# install_server puts Debian's package on the machine.
 install_server() {
 	find_server && return
-	command -v apt-get >/dev/null ||
-		die "PostgreSQL is not installed and this machine has no apt-get. Install PostgreSQL 13 or newer to /usr/lib/postgresql, or leave out river: -system '^[^r]'."
-	local sudo=
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || die "PostgreSQL is not installed; run as root: apt-get install postgresql"
-		sudo=sudo
-	fi
-	echo "installing postgresql" >&2
-	# The package would start a server of its own.
-	local policy=/usr/sbin/policy-rc.d
-	if [ ! -e $policy ]; then
-		printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
-		$sudo chmod +x $policy
-		trap "$sudo rm -f $policy" RETURN EXIT
-	fi
-	{
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q ||
-			echo "postgres.sh: apt-get update failed; trying with the lists at hand" >&2
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql
-	} >&2 || die "apt-get install postgresql failed"
+	install_debian PostgreSQL "Install PostgreSQL 13 or newer to /usr/lib/postgresql, or leave out river: -system '^[^r]'." postgresql
 	find_server || die "postgresql was installed, but not to /usr/lib/postgresql"
-}
-
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-choose_port() {
-	local try
-	for try in $(seq 1 50); do
-		port=$((34000 + RANDOM % 2000))
-		if port_free $port; then
-			return
-		fi
-	done
-	die "no free port found"
 }
 
 # as_server runs a command as the user that the server runs as.
@@ -80,7 +44,7 @@ start() {
 	exec 9>"$dir.lock" # two callers at once: the second waits and finds it running
 	flock 9
 	running && return
-	choose_port
+	choose_port 34000 36000 1
 	[ "$(id -u)" != 0 ] || chown postgres:postgres "$dir"
 	cd "$dir"
 	[ -e data ] || as_server "$bin/initdb" -D data -U postgres --auth trust >&2

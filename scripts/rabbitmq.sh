@@ -16,46 +16,15 @@
 # url of the node "test" print it and start nothing.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
 bin=/usr/lib/rabbitmq/bin
 
-die() { echo "rabbitmq.sh: $*" >&2; exit 1; }
-
-usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2; }
-
-# install puts Debian's package on the machine.
 install_server() {
 	[ -x $bin/rabbitmq-server ] && return
-	command -v apt-get >/dev/null ||
-		die "RabbitMQ is not installed and this machine has no apt-get. Install RabbitMQ 3.10 or newer (https://www.rabbitmq.com/docs/download), start it, and set TASKGEN_TEST_AMQP to its URL."
-	local sudo=
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || die "RabbitMQ is not installed; run as root: apt-get install rabbitmq-server"
-		sudo=sudo
-	fi
-	echo "installing rabbitmq-server" >&2
-	{
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q ||
-			echo "rabbitmq.sh: apt-get update failed; trying with the lists at hand" >&2
-		# RUNLEVEL=1 keeps the package from starting a node of its own.
-		$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends rabbitmq-server
-	} >&2 || die "apt-get install rabbitmq-server failed"
+	install_debian RabbitMQ "Install RabbitMQ 3.10 or newer (https://www.rabbitmq.com/docs/download), start it, and set TASKGEN_TEST_AMQP to its URL." \
+		rabbitmq-server
 	[ -x $bin/rabbitmq-server ] || die "rabbitmq-server was installed, but not to $bin"
-}
-
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-# choose_ports finds four free ports in a row and remembers them.
-choose_ports() {
-	local base try
-	for try in $(seq 1 50); do
-		base=$((20000 + (RANDOM % 1000) * 10))
-		if port_free $base && port_free $((base + 1)) && port_free $((base + 2)) && port_free $((base + 3)); then
-			echo $base >"$dir/port"
-			return
-		fi
-	done
-	die "no free ports found"
 }
 
 # node_env sets what the server and its tools read.
@@ -86,7 +55,10 @@ start() {
 	if running && $bin/rabbitmqctl -q await_startup --timeout 60 >&2 9>&-; then
 		return
 	fi
-	[ -s "$dir/port" ] || choose_ports
+	if [ ! -s "$dir/port" ]; then
+		choose_port 20000 30000 10
+		echo "$port" >"$dir/port"
+	fi
 	node_env
 	cat >"$dir/rabbitmq.conf" <<-CONF
 		listeners.tcp.local = 127.0.0.1:$port

@@ -11,48 +11,11 @@
 # If TASKGEN_TEST_REDIS is set, start and url of the server "test" print it and start nothing.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-die() { echo "redis.sh: $*" >&2; exit 1; }
-
-usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2; }
-
-# install_server puts Debian's package on the machine.
 install_server() {
 	command -v redis-server >/dev/null && return
-	command -v apt-get >/dev/null ||
-		die "Redis is not installed and this machine has no apt-get. Install Redis 6 or newer, or leave TASKGEN_TEST_REDIS unset: the tests that need it are skipped."
-	local sudo=
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || die "Redis is not installed; run as root: apt-get install redis-server"
-		sudo=sudo
-	fi
-	echo "installing redis-server" >&2
-	# The package would start a server of its own.
-	local policy=/usr/sbin/policy-rc.d
-	if [ ! -e $policy ]; then
-		printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
-		$sudo chmod +x $policy
-		trap "$sudo rm -f $policy" RETURN EXIT
-	fi
-	{
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q ||
-			echo "redis.sh: apt-get update failed; trying with the lists at hand" >&2
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends redis-server
-	} >&2 || die "apt-get install redis-server failed"
-}
-
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-choose_port() {
-	local try
-	for try in $(seq 1 50); do
-		port=$((32000 + RANDOM % 2000))
-		if port_free $port; then
-			return
-		fi
-	done
-	die "no free port found"
+	install_debian Redis "Install Redis 6 or newer, or leave TASKGEN_TEST_REDIS unset: the tests that need it are skipped." redis-server
 }
 
 running() {
@@ -65,7 +28,7 @@ start() {
 	exec 9>"$dir.lock" # two callers at once: the second waits and finds it running
 	flock 9
 	running && return
-	choose_port
+	choose_port 32000 34000 1
 	# A path below the folder may be too long for a socket.
 	local socket
 	socket=$(mktemp -u "/tmp/taskgen-redis-XXXXXX.sock")

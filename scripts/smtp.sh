@@ -13,51 +13,14 @@
 # If TASKGEN_TEST_SMTP is set, start and url print it and start nothing.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
 exim=/usr/sbin/exim4
 dir=$root/.build/smtp
 
-die() { echo "smtp.sh: $*" >&2; exit 1; }
-
-usage() { sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2; }
-
-# install_server puts Debian's package on the machine.
 install_server() {
 	[ -x $exim ] && return
-	command -v apt-get >/dev/null ||
-		die "Exim is not installed and this machine has no apt-get. Install Exim 4.94 or newer, or leave TASKGEN_TEST_SMTP unset: the tests that need it are skipped."
-	local sudo=
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || die "Exim is not installed; run as root: apt-get install exim4-daemon-light"
-		sudo=sudo
-	fi
-	echo "installing exim4-daemon-light" >&2
-	# The package would start a server of its own on port 25.
-	local policy=/usr/sbin/policy-rc.d
-	if [ ! -e $policy ]; then
-		printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
-		$sudo chmod +x $policy
-		trap "$sudo rm -f $policy" RETURN EXIT
-	fi
-	{
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q ||
-			echo "smtp.sh: apt-get update failed; trying with the lists at hand" >&2
-		# --no-remove: another mail server of this machine would have to go.
-		$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends --no-remove exim4-daemon-light
-	} >&2 || die "apt-get install exim4-daemon-light failed"
-}
-
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-choose_port() {
-	local try
-	for try in $(seq 1 50); do
-		port=$((30000 + (RANDOM % 1000) * 2))
-		if port_free $port && port_free $((port + 1)); then
-			return
-		fi
-	done
-	die "no free ports found"
+	install_debian Exim "Install Exim 4.94 or newer, or leave TASKGEN_TEST_SMTP unset: the tests that need it are skipped." exim4-daemon-light
 }
 
 # configure writes the server's configuration. Exim works as its own user if root started it, else as the caller.
@@ -132,7 +95,7 @@ start() {
 	exec 9>"$dir.lock" # two callers at once: the second waits and finds it running
 	flock 9
 	running && return
-	choose_port
+	choose_port 30000 32000 2
 	configure
 	$exim -C "$dir/exim.conf" -bd 9>&- </dev/null >"$dir/log/console" 2>&1 || die "the server did not start: $(cat "$dir/log/console")"
 	for _ in $(seq 1 100); do
