@@ -14,6 +14,10 @@ import (
 // subscription is one queue of a consumer. Another one of the same queue, after this was removed, is another.
 type subscription struct {
 	task.Subscription
+	// extra says that this is one more consumer of a queue that has one, for a prefetch that was raised. whole is the prefetch
+	// of both together, and guarded by consumer.gate.
+	extra bool
+	whole int
 	// removed says that nothing is handed out any more, replaced that another subscription of the queue has
 	// taken the place of this one. Both are guarded by consumer.gate.
 	removed, replaced bool
@@ -40,7 +44,7 @@ func (c *consumer) Add(s task.Subscription) error {
 
 // add is Add for who holds the gate.
 func (c *consumer) add(s task.Subscription) {
-	c.subscriptions = append(c.subscriptions, &subscription{Subscription: s})
+	c.subscriptions = append(c.subscriptions, &subscription{Subscription: s, whole: s.Prefetch})
 	if s.Own {
 		c.own[s.Queue] = s.Heir
 	}
@@ -60,19 +64,35 @@ func (c *consumer) Remove(queue string) error {
 	return nil
 }
 
-// Resize implements [task.Consumer]. A consumer's prefetch stays as it is, so another one takes its place.
+// Resize implements [task.Consumer]. A consumer's prefetch stays as it is. So one more comes beside it for what is more, and goes
+// when that does; only if the prefetch is to be less than the first one's, another takes its place. For the broker takes back what it is about to send to
+// one that goes, and then delivers it as something that was delivered before.
 func (c *consumer) Resize(queue string, prefetch int) {
 	c.gate.Lock()
 	defer c.gate.Unlock()
-	for i, s := range c.subscriptions {
-		if s.Queue == queue && s.Prefetch != prefetch {
-			s.replaced = true
-			next := &subscription{Subscription: s.Subscription}
-			next.Prefetch = prefetch
-			c.subscriptions[i] = next
-			c.change()
-		}
+	i := slices.IndexFunc(c.subscriptions, func(s *subscription) bool { return s.Queue == queue && !s.extra })
+	if i < 0 || c.subscriptions[i].whole == prefetch {
+		return
 	}
+	c.subscriptions = slices.DeleteFunc(c.subscriptions, func(s *subscription) bool {
+		s.replaced = s.Queue == queue && s.extra
+		return s.replaced
+	})
+	first := c.subscriptions[slices.IndexFunc(c.subscriptions, func(s *subscription) bool { return s.Queue == queue })]
+	first.whole = prefetch
+	beside := func(prefetch int, extra bool) *subscription {
+		s := &subscription{Subscription: first.Subscription, extra: extra, whole: first.whole}
+		s.Prefetch = prefetch
+		return s
+	}
+	switch {
+	case prefetch > first.Prefetch:
+		c.subscriptions = append(c.subscriptions, beside(prefetch-first.Prefetch, true))
+	case prefetch < first.Prefetch:
+		first.replaced = true
+		c.subscriptions[slices.Index(c.subscriptions, first)] = beside(prefetch, false)
+	}
+	c.change()
 }
 
 // change has the session adjusted.

@@ -53,8 +53,8 @@ func (e *executor) succeed(r *request, result func(codec.Value)) (o Outcome, err
 }
 
 // ofSuccess says whether something follows from a success.
-func (f *embed) ofSuccess() bool {
-	return f != nil && (len(f.callbacks) > 0 || len(f.chain) > 0 || f.chord != nil)
+func (e *embed) ofSuccess() bool {
+	return e != nil && (len(e.callbacks) > 0 || len(e.chain) > 0 || e.chord != nil)
 }
 
 // follow makes what follows from a success. (Celery: celery/app/trace.py.)

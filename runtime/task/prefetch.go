@@ -19,14 +19,18 @@ const (
 	// may take until that is taken back.
 	shortTurnover = 25 * time.Millisecond
 	longTurnover  = 4 * shortTurnover
-	// paceInterval is how often that is looked at.
+	// shortRuns is how many ordinary prefetches must have run like that: a few short tasks among long ones say nothing.
+	shortRuns = 4
+	// paceInterval is how often a queue with the wide prefetch is looked at.
 	paceInterval = 250 * time.Millisecond
 )
 
 // pace is how fast the tasks of a queue end.
 type pace struct {
-	ended atomic.Int64 // since it was looked at
 	wide  atomic.Bool
+	ended atomic.Int64 // since it was looked at
+	// all are those that ended while the prefetch was the ordinary one, mark when the last shortRuns of it had; in ns.
+	all, mark atomic.Int64
 }
 
 // newPace is nil for a queue whose prefetch is given, or large anyway.
@@ -45,14 +49,23 @@ func (l *lane) currentPrefetch() int {
 	return l.prefetch
 }
 
-// countEnd takes note that a task has ended.
-func (l *lane) countEnd() {
-	if l.pace != nil {
-		l.pace.ended.Add(1)
+// countEnd takes note that a task of the queue has ended, and gives the queue more messages at a time if its tasks are short.
+func (w *Worker) countEnd(l *lane) {
+	p := l.pace
+	if p == nil {
+		return
+	}
+	p.ended.Add(1)
+	if p.wide.Load() || p.all.Add(1)%int64(shortRuns*l.prefetch) != 0 {
+		return
+	}
+	now := time.Now().UnixNano()
+	if time.Duration(now-p.mark.Swap(now)) <= shortRuns*shortTurnover && p.wide.CompareAndSwap(false, true) {
+		w.consumer.Resize(l.queue, widePrefetch)
 	}
 }
 
-// adaptPrefetches gives queues of short tasks more messages at a time, until ctx ends.
+// adaptPrefetches takes that back from queues whose tasks have become long, until ctx ends.
 func (w *Worker) adaptPrefetches(ctx context.Context) {
 	ticks := time.NewTicker(paceInterval)
 	defer ticks.Stop()
@@ -75,16 +88,13 @@ func (w *Worker) adaptPrefetch(l *lane) {
 	if ended := l.pace.ended.Swap(0); ended > 0 {
 		turnover = paceInterval * time.Duration(l.prefetch) / time.Duration(ended)
 	}
-	switch wide := l.pace.wide.Load(); {
-	case !wide && turnover <= shortTurnover:
-		l.pace.wide.Store(true)
-		w.consumer.Resize(l.queue, widePrefetch)
-	case wide && turnover >= longTurnover:
-		l.pace.wide.Store(false)
-		w.consumer.Resize(l.queue, l.prefetch)
-	case !wide:
+	switch {
+	case !l.pace.wide.Load():
 		// Some of the wide prefetch came before the broker had heard that it is over.
 		w.giveBack(l.pool.beyond(l.queue, 2*l.prefetch)) //nolint:mnd // what is out may come on top of the new prefetch
+	case turnover >= longTurnover:
+		l.pace.wide.Store(false)
+		w.consumer.Resize(l.queue, l.prefetch)
 	}
 }
 

@@ -25,8 +25,8 @@ type WorkerConfig struct {
 	// concurrency of their own. 10 by default.
 	Concurrency int
 	// Prefetch is how many messages of a queue the worker holds unsettled, at
-	// least its concurrency. By default 4 times that, and 256 while the tasks of the queue are short: when 4 times
-	// the concurrency of them end within 25 ms.
+	// least its concurrency. By default 4 times that, and 256 while the tasks of the queue are short: when 16 times
+	// the concurrency of them end within 100 ms.
 	Prefetch int
 	// Accept names the serializers of messages that may be run. By default
 	// msgpack, json, and what the registered tasks use.
@@ -575,7 +575,7 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	w.probation.running(r)
 	start := time.Now()
 	w.executor.execute(ctx, r, func(outcome Outcome) {
-		w.lanes.of(r.message.Queue).countEnd()
+		w.countEnd(w.lanes.of(r.message.Queue))
 		r.overhead = time.Since(start) - r.took
 		// A suspect too: until it is settled, the end of the process would be taken for its doing.
 		if r.turn != nil || r.took >= settleInSlot {
