@@ -23,6 +23,8 @@ type acks struct {
 	seen  uint64
 	ahead map[uint64]struct{}
 	ready []uint64 // the tags of those that are
+	// paused are the consumers whose acks wait.
+	paused map[*subscription]struct{}
 	// results is what the results of those that are ready leave by; nil if there are none.
 	results *coalescer
 }
@@ -30,6 +32,7 @@ type acks struct {
 // delivery is what becomes of a delivery.
 type delivery struct {
 	progress
+	of    *subscription
 	batch int  // how many may be ready before their acks go out
 	aged  bool // ready for an ackTick at least
 }
@@ -52,16 +55,16 @@ const (
 func newAcks(ch *amqp.Channel) *acks {
 	return &acks{
 		channel: ch, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		unsettled: make(map[uint64]delivery), ahead: make(map[uint64]struct{}),
+		unsettled: make(map[uint64]delivery), ahead: make(map[uint64]struct{}), paused: make(map[*subscription]struct{}),
 	}
 }
 
-// hold takes note of a delivery, and of the prefetch of its consumer.
-func (a *acks) hold(tag uint64, prefetch int) {
+// hold takes note of a delivery.
+func (a *acks) hold(tag uint64, of *subscription) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.see(tag)
-	a.unsettled[tag] = delivery{batch: max(1, prefetch/ackBatchPart)}
+	a.unsettled[tag] = delivery{of: of, batch: max(1, of.Prefetch/ackBatchPart)}
 }
 
 // see takes note of a tag. The caller holds a.mu.
@@ -178,7 +181,7 @@ func (a *acks) run(done <-chan struct{}) {
 			return
 		}
 		if full || a.age() {
-			a.send(context.Background(), func(d delivery) bool { return d.aged })
+			a.send(context.Background(), false)
 		}
 	}
 }
@@ -209,14 +212,14 @@ func (a *acks) ageAll() {
 }
 
 // flush sends the acks of all that is ready.
-func (a *acks) flush(ctx context.Context) { a.send(ctx, func(delivery) bool { return true }) }
+func (a *acks) flush(ctx context.Context) { a.send(ctx, true) }
 
 // send sends acks of what is ready, when its results have left: one for as much as all earlier deliveries are settled or ready too,
-// and of the rest, which may be so soon, one each for those that must go.
-func (a *acks) send(ctx context.Context, must func(delivery) bool) {
+// and of the rest, which may be so soon, one each for those that have aged, or for all.
+func (a *acks) send(ctx context.Context, all bool) {
 	a.flushing.Lock()
 	defer a.flushing.Unlock()
-	together, alone, results := a.due(must)
+	together, alone, results := a.due(all)
 	if results != nil {
 		results.flush(ctx)
 	}
@@ -237,21 +240,21 @@ func (a *acks) send(ctx context.Context, must func(delivery) bool) {
 }
 
 // due are the deliveries to be acked now, together with all earlier ones or each alone.
-func (a *acks) due(must func(delivery) bool) (together, alone []uint64, results *coalescer) {
+func (a *acks) due(all bool) (together, alone []uint64, results *coalescer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	low := a.seen + 1 // below it, everything is ready or settled
 	for tag, d := range a.unsettled {
-		if d.progress != ready {
+		if d.progress != ready || !all && a.waits(d) {
 			low = min(low, tag)
 		}
 	}
 	var later []uint64
 	for _, tag := range a.ready {
-		switch {
+		switch d := a.unsettled[tag]; {
 		case tag < low:
 			together = append(together, tag)
-		case must(a.unsettled[tag]):
+		case all || d.aged && !a.waits(d):
 			alone = append(alone, tag)
 		default:
 			later = append(later, tag)
@@ -261,4 +264,39 @@ func (a *acks) due(must func(delivery) bool) (together, alone []uint64, results 
 	a.ready = later
 	a.ageAll()
 	return together, alone, results
+}
+
+// waits says whether the ack of a delivery waits. The caller holds a.mu.
+func (a *acks) waits(d delivery) bool {
+	_, paused := a.paused[d.of]
+	return paused
+}
+
+// pause has late acks of a consumer wait, until it is cancelled: so it comes to hold its whole prefetch, and nothing is on its way to it.
+func (a *acks) pause(of *subscription) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.paused[of] = struct{}{}
+}
+
+// resume ends a pause.
+func (a *acks) resume(of *subscription) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.paused, of)
+	signal(a.wake)
+	signal(a.full)
+}
+
+// holds says whether a consumer holds its whole prefetch.
+func (a *acks) holds(of *subscription) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for _, d := range a.unsettled {
+		if d.of == of {
+			n++
+		}
+	}
+	return n >= of.Prefetch
 }

@@ -261,7 +261,7 @@ func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Deliver
 		s.acks.drop(d.DeliveryTag) // else it comes again
 		return true
 	}
-	s.acks.hold(d.DeliveryTag, sub.whole)
+	s.acks.hold(d.DeliveryTag, sub)
 	delivery := newDelivery(d, sub.Queue, s.id)
 	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
 		s.pumps.Go(func() { c.detour(s, delivery) })

@@ -14,14 +14,13 @@ import (
 // subscription is one queue of a consumer. Another one of the same queue, after this was removed, is another.
 type subscription struct {
 	task.Subscription
-	// extra says that this is one more consumer of a queue that has one, for a prefetch that was raised. whole is the prefetch
-	// of both together, and guarded by consumer.gate.
-	extra bool
-	whole int
 	// removed says that nothing is handed out any more, replaced that another subscription of the queue has
 	// taken the place of this one. Both are guarded by consumer.gate.
 	removed, replaced bool
 }
+
+// retireWait is how long a consumer at most waits for that: a queue that has no more for it sends nothing either.
+const retireWait = 100 * time.Millisecond
 
 // adjustPause is how long an added queue that can't be had waits for another try.
 const adjustPause = 2 * time.Second
@@ -44,7 +43,7 @@ func (c *consumer) Add(s task.Subscription) error {
 
 // add is Add for who holds the gate.
 func (c *consumer) add(s task.Subscription) {
-	c.subscriptions = append(c.subscriptions, &subscription{Subscription: s, whole: s.Prefetch})
+	c.subscriptions = append(c.subscriptions, &subscription{Subscription: s})
 	if s.Own {
 		c.own[s.Queue] = s.Heir
 	}
@@ -64,35 +63,19 @@ func (c *consumer) Remove(queue string) error {
 	return nil
 }
 
-// Resize implements [task.Consumer]. A consumer's prefetch stays as it is. So one more comes beside it for what is more, and goes
-// when that does; only if the prefetch is to be less than the first one's, another takes its place. For the broker takes back what it is about to send to
-// one that goes, and then delivers it as something that was delivered before.
+// Resize implements [task.Consumer]. A consumer's prefetch stays as it is, so another one takes its place.
 func (c *consumer) Resize(queue string, prefetch int) {
 	c.gate.Lock()
 	defer c.gate.Unlock()
-	i := slices.IndexFunc(c.subscriptions, func(s *subscription) bool { return s.Queue == queue && !s.extra })
-	if i < 0 || c.subscriptions[i].whole == prefetch {
-		return
+	for i, s := range c.subscriptions {
+		if s.Queue == queue && s.Prefetch != prefetch {
+			s.replaced = true
+			next := &subscription{Subscription: s.Subscription}
+			next.Prefetch = prefetch
+			c.subscriptions[i] = next
+			c.change()
+		}
 	}
-	c.subscriptions = slices.DeleteFunc(c.subscriptions, func(s *subscription) bool {
-		s.replaced = s.Queue == queue && s.extra
-		return s.replaced
-	})
-	first := c.subscriptions[slices.IndexFunc(c.subscriptions, func(s *subscription) bool { return s.Queue == queue })]
-	first.whole = prefetch
-	beside := func(prefetch int, extra bool) *subscription {
-		s := &subscription{Subscription: first.Subscription, extra: extra, whole: first.whole}
-		s.Prefetch = prefetch
-		return s
-	}
-	switch {
-	case prefetch > first.Prefetch:
-		c.subscriptions = append(c.subscriptions, beside(prefetch-first.Prefetch, true))
-	case prefetch < first.Prefetch:
-		first.replaced = true
-		c.subscriptions[slices.Index(c.subscriptions, first)] = beside(prefetch, false)
-	}
-	c.change()
 }
 
 // change has the session adjusted.
@@ -141,12 +124,22 @@ func (c *consumer) adjust(s *consumeSession) error {
 	}
 	for _, sub := range unwanted {
 		if replaced(sub) {
-			s.turn.Lock()
-			s.cancelOne(sub)
-			s.turn.Unlock()
+			c.retire(s, sub)
 		}
 	}
 	return nil
+}
+
+// retire ends a consumer that another one has taken the place of, when it holds its whole prefetch. For what a quorum queue is about to send to a
+// consumer that goes it takes back, and delivers it as something that was delivered before.
+func (c *consumer) retire(s *consumeSession, sub *subscription) {
+	s.acks.pause(sub)
+	defer s.acks.resume(sub)
+	for end := time.Now().Add(retireWait); !s.acks.holds(sub) && time.Now().Before(end) && sleep(s.ctx, time.Millisecond); {
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.cancelOne(sub)
 }
 
 // unsubscribe ends a consumer. A queue that was its own is left to expire, since something of it may be out; what
