@@ -19,9 +19,6 @@ type subscription struct {
 	removed, replaced bool
 }
 
-// retireWait is how long a consumer at most waits for that: a queue that has no more for it sends nothing either.
-const retireWait = 100 * time.Millisecond
-
 // adjustPause is how long an added queue that can't be had waits for another try.
 const adjustPause = 2 * time.Second
 
@@ -129,6 +126,10 @@ func (c *consumer) adjust(s *consumeSession) error {
 	}
 	return nil
 }
+
+// retireWait is how long a consumer that is replaced waits at most to hold its whole prefetch. If the queue has no more messages it never
+// does, and then none is on its way either.
+const retireWait = 100 * time.Millisecond
 
 // retire ends a consumer that another one has taken the place of, when it holds its whole prefetch. For what a quorum queue is about to send to a
 // consumer that goes it takes back, and delivers it as something that was delivered before.
