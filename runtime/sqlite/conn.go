@@ -10,18 +10,19 @@ import (
 )
 
 // This file is the seam to the SQLite driver, and the only one that names it:
-// another driver is another conn.go.
+// another driver is another conn.go, and another wal_file.go or none.
 
 // A conn is one connection to the database. It is not safe for concurrent use.
 type conn struct {
 	db    *sqlite3.Conn
 	stmts map[string]*sqlite3.Stmt
+	log   *walFile // nil: it was not opened yet
 }
 
 // openConn opens the database file, which it creates if it is missing. busy is
 // how long a statement waits for a lock that somebody else holds.
 func openConn(path string, busy time.Duration) (*conn, error) {
-	db, err := sqlite3.OpenFlags(path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	db, err := sqlite3.OpenFlags(databaseURI(path), sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +37,17 @@ func openConn(path string, busy time.Duration) (*conn, error) {
 		return nil, err
 	}
 	return &conn{db: db, stmts: map[string]*sqlite3.Stmt{}}, nil
+}
+
+// syncsLog says whether what is written to the log from now on is synced before it is committed.
+func (c *conn) syncsLog(syncs bool) {
+	if c.log == nil {
+		log, _ := c.db.FileControl("main", sqlite3.FCNTL_JOURNAL_POINTER)
+		c.log, _ = log.(*walFile)
+	}
+	if c.log != nil {
+		c.log.syncs = syncs
+	}
 }
 
 // script runs statements that take no arguments and return no rows.

@@ -188,7 +188,7 @@ func (db *database) openWriter(sync syncMode) (err error) {
 	return db.writer.script(`
 		PRAGMA wal_autocheckpoint=` + strconv.FormatInt(max(int64(db.logLimit)/page, 1), 10) + `;
 		PRAGMA synchronous=` + string(sync) + `;
-		PRAGMA cache_size=-8000;
+		PRAGMA cache_size=-2000;
 		PRAGMA temp_store=MEMORY;
 		PRAGMA journal_size_limit=67108864;
 		PRAGMA trusted_schema=OFF;
@@ -202,6 +202,7 @@ func (db *database) setSync(durable bool) error {
 	if durable {
 		mode = db.sync
 	}
+	db.writer.syncsLog(mode != syncNormal)
 	if mode == db.syncNow {
 		return nil
 	}
