@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -69,4 +70,31 @@ func TestLateAcks(t *testing.T) {
 		kept = slices.Delete(kept, i, i+1)
 	}
 	again.none("all that was kept came again")
+}
+
+// Two deliveries are acked late at the same moment, again and again, by a consumer that holds no more than those: it gets the next two.
+func TestLateAcksAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, brokerURL(t))
+	const rounds = 1000
+	transport := w.open(w.url)
+	var all []*task.Message
+	for _, body := range numbers(2 * rounds) {
+		all = append(all, w.message(body))
+	}
+	if errs := transport.PublishMany(w.ctx, all); errs != nil {
+		t.Fatal(errs)
+	}
+	in := w.consume(transport, func(c *task.ConsumeConfig) { c.Subscriptions[0].Prefetch = 2 })
+	for range rounds {
+		var both sync.WaitGroup
+		for _, d := range []*task.Delivery{in.next(), in.next()} {
+			both.Go(func() {
+				if err := in.Settle(w.ctx, d, task.Outcome{Late: true}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+	}
 }

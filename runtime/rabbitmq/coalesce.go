@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -136,6 +137,7 @@ func (c *coalescer) write() {
 	defer func() { _ = c.Conn.Close() }()
 	var chunks [][]byte
 	for range c.wake {
+		runtime.Gosched() // those who are about to write come first
 		c.mu.Lock()
 		chunks, c.pending = c.pending, chunks[:0]
 		c.writing = len(chunks) > 0

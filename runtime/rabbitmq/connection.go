@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +80,7 @@ func (d *dialer) dialHost(ctx context.Context, host, name string) (*connection, 
 		return nil, err
 	}
 	frames.limit.Store(int64(conn.Config.FrameSize))
-	c := newConnection(conn, raw, socket)
+	c := newConnection(conn, raw, frames, socket)
 	c.declaring = d.address.declaring
 	return c, nil
 }
@@ -170,16 +171,33 @@ func (r *refusals) refused(err error) bool {
 type connection struct {
 	*amqp.Connection
 	socket net.Conn
+	frames *frameReader
 	writes *coalescer
 	since  time.Time
 	done   chan struct{} // closed at the end
 	cause  error         // valid once done is closed
 
 	declaring declaring
+
+	opening sync.Mutex // held while a channel is opened
 }
 
-func newConnection(conn *amqp.Connection, socket net.Conn, writes *coalescer) *connection {
-	c := &connection{Connection: conn, socket: socket, writes: writes, since: time.Now(), done: make(chan struct{})}
+// Channel opens a channel.
+func (c *connection) Channel() (*amqp.Channel, error) {
+	ch, _, err := c.openChannelID()
+	return ch, err
+}
+
+// openChannelID opens a channel, and says which number it has: the library doesn't.
+func (c *connection) openChannelID() (*amqp.Channel, uint16, error) {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	ch, err := c.Connection.Channel()
+	return ch, uint16(c.frames.opened.Load()), err
+}
+
+func newConnection(conn *amqp.Connection, socket net.Conn, frames *frameReader, writes *coalescer) *connection {
+	c := &connection{Connection: conn, socket: socket, frames: frames, writes: writes, since: time.Now(), done: make(chan struct{})}
 	closes := conn.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		c.cause = amqp.ErrClosed

@@ -62,10 +62,11 @@ func (f *findings) log(log *slog.Logger) {
 	}
 }
 
-// incoming are the deliveries of one queue.
+// incoming are the deliveries of one queue. They come to the inbox; the library gets none, and says only when there are no more.
 type incoming struct {
 	*subscription
-	deliveries <-chan amqp.Delivery
+	*inbox
+	ended <-chan amqp.Delivery
 }
 
 func newConsumeSession(conn *connection, id uint64) *consumeSession {
@@ -82,12 +83,12 @@ func (s *consumeSession) over() bool { return s.ctx.Err() != nil }
 
 // openChannel opens the channel, and watches it and the connection: any news ends the session.
 func (s *consumeSession) openChannel() error {
-	ch, err := s.Channel()
+	ch, id, err := s.openChannelID()
 	if err != nil {
 		return err
 	}
-	s.channel, s.acks = ch, newAcks(ch)
-	go s.acks.run(s.ctx.Done())
+	s.channel, s.acks = ch, newAcks(id, s.writes)
+	s.frames.watch(id, s.acks)
 	// A buffer or a reader takes all that can come, so that the library never waits for us.
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
 	cancels := ch.NotifyCancel(make(chan string, 1))
@@ -123,14 +124,15 @@ func (s *consumeSession) consume(sub *subscription, worker string) error {
 	}
 	tag := fmt.Sprintf("%s.%d", worker, s.started)
 	s.started++
-	deliveries, err := s.channel.Consume(sub.Queue, tag, false, false, false, false, nil)
-	if err != nil {
+	in := incoming{subscription: sub, inbox: new(inbox)}
+	s.frames.take(tag, in.inbox)
+	var err error
+	if in.ended, err = s.channel.Consume(sub.Queue, tag, false, false, false, false, nil); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	s.tags[sub] = tag
 	s.mu.Unlock()
-	in := incoming{sub, deliveries}
 	if s.pump == nil {
 		s.incoming = append(s.incoming, in)
 	} else {

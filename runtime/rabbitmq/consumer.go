@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -38,9 +39,9 @@ type consumer struct {
 
 	unconfirmed sync.WaitGroup // results on their way
 
-	mu      sync.Mutex
-	session *consumeSession // the newest; it may have ended
-	trouble error           // why there is none, for those who wait for the first
+	mu      sync.Mutex                     // held while a session begins
+	session atomic.Pointer[consumeSession] // the newest; it may have ended
+	trouble error                          // why there is no session, for those who wait for the first
 }
 
 func newConsumer(t *Transport, name string, config task.ConsumeConfig, replies bool) *consumer {
@@ -209,7 +210,7 @@ func (c *consumer) attend(s *consumeSession) error {
 		c.mu.Unlock()
 		return task.ErrClosed // while the session was built
 	}
-	c.session = s
+	c.session.Store(s)
 	if c.trouble = nil; !isClosed(c.first) {
 		close(c.first)
 	}
@@ -234,12 +235,15 @@ func (c *consumer) attend(s *consumeSession) error {
 
 // pump hands out the deliveries of one queue.
 func (c *consumer) pump(s *consumeSession, in incoming) {
-	for d := range in.deliveries {
-		if !c.deliver(s, in.subscription, &d) {
+	in.open(func(d *amqp.Delivery) {
+		if !c.deliver(s, in.subscription, d) {
 			// Stopped or removed: what the broker had sent ahead goes back to others, or at once to the heir.
 			s.acks.refuse(d.DeliveryTag, in.Heir == "")
 		}
+	})
+	for range in.ended { // nothing comes
 	}
+	in.close()
 	if !c.wants(in.subscription) {
 		return
 	}
@@ -263,7 +267,7 @@ func (c *consumer) deliver(s *consumeSession, sub *subscription, d *amqp.Deliver
 	}
 	s.acks.hold(d.DeliveryTag, sub)
 	delivery := newDelivery(d, sub.Queue, s.id)
-	if ladderSeconds(delivery.Message.ETA, time.Now()) > 0 {
+	if eta := delivery.Message.ETA; !eta.IsZero() && ladderSeconds(eta, time.Now()) > 0 {
 		s.pumps.Go(func() { c.detour(s, delivery) })
 		return true
 	}
@@ -278,11 +282,11 @@ func (c *consumer) isStopped() bool {
 	return c.stopped
 }
 
-// current returns the newest session, nil if there was none.
+// current returns the newest session, nil if there was none. One that is about to begin is waited for.
 func (c *consumer) current() *consumeSession {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.session
+	return c.session.Load()
 }
 
 // Ready implements [task.Consumer].

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/taskgen/taskgen/runtime/internal/routing"
 	"github.com/taskgen/taskgen/runtime/task"
 )
@@ -18,7 +16,7 @@ type dispatch struct {
 	reserved  int64 // of the window
 	publisher *publisher
 	channel   *publishChannel
-	confirm   *amqp.DeferredConfirmation
+	confirm   *confirm
 	sent      time.Time
 	// uncertain says that an earlier try got no answer: the message may be queued.
 	uncertain bool
@@ -119,7 +117,7 @@ func (d *dispatch) sendOver(ctx context.Context, s *publishSession) error {
 		d.properties.MessageId = d.publisher.messageID()
 	}
 	// The write goes to a buffer: it never blocks, and if it fails the message is not on its way.
-	d.confirm, err = d.channel.PublishWithDeferredConfirm(d.exchange, d.key, d.mandatory(), false, d.properties)
+	d.confirm, err = d.channel.publish(d.exchange, d.key, d.mandatory(), &d.properties)
 	if err != nil {
 		s.forgetChannel(d.channel)
 	}
@@ -149,24 +147,23 @@ func (d *dispatch) confirmed(ctx context.Context) error {
 // the message is to be sent once more.
 func (d *dispatch) wait(ctx context.Context) (again bool, err error) {
 	select {
-	case <-d.confirm.Done():
+	case <-d.confirm.done:
 	case <-ctx.Done():
 		select {
-		case <-d.confirm.Done():
+		case <-d.confirm.done:
 		default:
 			go d.abandon()
 			d.uncertain = true
 			return false, d.failed(d.channel.session.explain(context.Cause(ctx)))
 		}
 	}
-	returned := d.mandatory() && d.channel.returned(d.properties.MessageId)
 	d.release()
-	switch {
-	case d.confirm.Acked() && !returned:
+	switch d.confirm.answer {
+	case acked:
 		return false, nil
 	case returned:
 		return d.notTaken(d.unroutable(d.channel.session.exchangeType(d.Exchange), d.channel.session.declaring.mode))
-	case !d.channel.IsClosed():
+	case nacked:
 		return d.refusedBy(errors.New("the broker refused it (basic.nack): the queue is full, or the broker has failed to store it"))
 	}
 	d.uncertain = true
@@ -218,8 +215,7 @@ func (d *dispatch) notTaken(err error) (again bool, _ error) {
 // abandon lets go of a message whose caller has left, when its answer comes or its channel ends. There
 // are never more of these than the window has places.
 func (d *dispatch) abandon() {
-	<-d.confirm.Done()
-	d.channel.returned(d.properties.MessageId)
+	<-d.confirm.done
 	d.release()
 }
 

@@ -5,7 +5,8 @@
 // a connection or a channel, the whole session (dial, channel, topology,
 // prefetch, consumers) is built anew; nothing is ever patched. The library's own
 // recovery stays off: it settles deliveries on channels that did not deliver
-// them, which loses tasks.
+// them, which loses tasks. Messages, confirms, deliveries and acks don't go
+// through it, since there are so many of them: see frameReader.
 //
 // Queues are durable quorum queues, or classic ones with x-max-priority where a
 // task asks for priorities. A queue or an exchange that exists is taken as it is,

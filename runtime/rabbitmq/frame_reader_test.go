@@ -56,9 +56,13 @@ func TestContentHeader(t *testing.T) {
 		"text of negative length": {short("it") + "S\xff\xff\xff\xff", nil},
 	} {
 		payload := "\xa4\x40" + short("text/plain") + long(c.entries) + short("the id") + "\x00\x00\x00\x00\x00\x00\x00\x07"
-		for _, piece := range []int{1 + len(payload)/1000, 7 + len(payload)/100, 1 << 20} {
-			reader := newLink(t, true)
-			got, err := reader.read(payload, piece)
+		pieces := []int{1 + len(payload)/1000, 7 + len(payload)/100, 1 << 20}
+		for i, piece := range append(pieces, pieces...) {
+			way := mended
+			if i >= len(pieces) {
+				way = taken
+			}
+			got, err := newLink(t, way).read(payload, piece)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -86,7 +90,7 @@ func TestContentHeaderAtTheLimit(t *testing.T) {
 		used := propertiesAt + len(long("")+short("id"))
 		entries := short("n") + "?"
 		entries += strings.Repeat("x", most-used-len(entries)-missing)
-		reader := newLink(t, true)
+		reader := newLink(t, mended)
 		got, err := reader.read("\x24\x00"+long(entries)+short("id"), 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -102,8 +106,13 @@ func TestContentHeaderAtTheLimit(t *testing.T) {
 func TestFrameReaderPassesBodies(t *testing.T) {
 	t.Parallel()
 	const messages = 30
-	for _, piece := range []int{1000, readBuffer - 1, readBuffer + 1, 1 << 20} {
-		l := newLink(t, true)
+	pieces := []int{1000, readBuffer - 1, readBuffer + 1, 1 << 20}
+	for i, piece := range append(pieces, pieces...) {
+		way := mended
+		if i >= len(pieces) {
+			way = taken
+		}
+		l := newLink(t, way)
 		sent := make(chan string, messages)
 		go func() {
 			defer close(sent)
@@ -138,8 +147,8 @@ func TestFrameReaderPassesBodies(t *testing.T) {
 	}
 }
 
-// Whatever properties come, the library can read them behind the frame reader; and
-// what it could read without it is the same.
+// Whatever properties come, the library can read them behind the frame reader, and
+// what it could read without it is the same; so is what it does not get to see.
 func FuzzContentHeader(f *testing.F) {
 	for _, seed := range []string{
 		"\xa4\x40" + short("application/json") + long(short("task")+"S"+long("py.add")+short("retries")+"I\x00\x00\x00\x00"+short("eta")+"V"+
@@ -161,15 +170,22 @@ func FuzzContentHeader(f *testing.F) {
 		f.Add([]byte(seed), uint8(0))
 		f.Add([]byte(seed), uint8(3))
 	}
-	bare, behind := newLink(f, false), newLink(f, true)
+	library, behind, beside := newLink(f, bare), newLink(f, mended), newLink(f, taken)
 	f.Fuzz(func(t *testing.T, properties []byte, piece uint8) {
 		if len(properties) < 2 || len(properties) > linkFrame/2 {
 			return
 		}
-		want, refused := bare.read(string(properties), 1<<20)
+		want, refused := library.read(string(properties), 1<<20)
 		got, err := behind.read(string(properties), int(piece)+1)
 		if err != nil {
 			t.Fatalf("the connection was closed: %v", err)
+		}
+		took, err := beside.read(string(properties), int(piece)+1)
+		if err != nil {
+			t.Fatalf("the connection was closed: %v", err)
+		}
+		if took, got := describe(took), describe(got); took != got {
+			t.Fatalf("took %s\nread %s", took, got)
 		}
 		if refused == nil {
 			if got, want := describe(got), describe(want); got != want {
@@ -190,6 +206,7 @@ func FuzzContentHeader(f *testing.F) {
 // describe has all properties of a delivery.
 func describe(d amqp.Delivery) string {
 	d.Acknowledger = nil
+	d.Body = bytes.Clone(d.Body)
 	return fmt.Sprintf("%#v", d)
 }
 
@@ -247,15 +264,25 @@ const linkFrame = 128 << 10
 
 // link is a connection of the library to a broker that does no more than deliver. It is made anew after the library has closed it.
 type link struct {
-	behind     bool // a frameReader
+	way        way
 	broker     net.Conn
-	deliveries <-chan amqp.Delivery
+	deliveries <-chan amqp.Delivery // to the library
+	inbox      chan amqp.Delivery   // before it
 	closed     chan *amqp.Error
 }
 
-func newLink(t testing.TB, behind bool) *link {
+// way is how deliveries come.
+type way int
+
+const (
+	bare   way = iota
+	mended     // behind a frameReader
+	taken      // from one
+)
+
+func newLink(t testing.TB, way way) *link {
 	t.Helper()
-	l := &link{behind: behind}
+	l := &link{way: way, inbox: make(chan amqp.Delivery, 1)}
 	if err := l.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -269,8 +296,13 @@ func (l *link) open() error {
 	go greet(theirs)
 	var socket io.ReadWriteCloser = ours
 	reader := newFrameReader(ours)
-	if l.behind {
+	if l.way != bare {
 		socket = reader
+	}
+	if l.way == taken {
+		to := new(inbox)
+		to.open(func(d *amqp.Delivery) { l.inbox <- *d })
+		reader.take("c", to)
 	}
 	conn, err := amqp.Open(socket, amqp.Config{SASL: []amqp.Authentication{&amqp.PlainAuth{}}})
 	if err != nil {
@@ -299,6 +331,8 @@ func (l *link) read(properties string, piece int) (amqp.Delivery, error) {
 
 func (l *link) next() (amqp.Delivery, error) {
 	select {
+	case d := <-l.inbox:
+		return d, nil
 	case d, open := <-l.deliveries:
 		if open {
 			return d, nil

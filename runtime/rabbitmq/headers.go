@@ -142,12 +142,8 @@ const (
 	lastDeathPrefix     = "x-last-death-"
 )
 
-// stripBroker removes what the broker added.
-func stripBroker(headers map[string]any) {
-	for name := range headers {
-		if name == deliveryCountHeader || name == deathHeader ||
-			strings.HasPrefix(name, firstDeathPrefix) || strings.HasPrefix(name, lastDeathPrefix) {
-			delete(headers, name)
-		}
-	}
+// byBroker says whether a header is one of those.
+func byBroker(name string) bool {
+	return strings.HasPrefix(name, "x-") && (name == deliveryCountHeader || name == deathHeader ||
+		strings.HasPrefix(name, firstDeathPrefix) || strings.HasPrefix(name, lastDeathPrefix))
 }

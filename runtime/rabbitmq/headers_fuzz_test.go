@@ -88,8 +88,8 @@ func (f *fields) value(depth int) any {
 	return string(f.bytes())
 }
 
-// names are those of headers that somebody reads, so that values of all types come to them.
-var names = []string{
+// headerNames are those of headers that somebody reads, so that values of all types come to them.
+var headerNames = []string{
 	"task", "id", "root_id", "parent_id", "retries", "eta", "expires", "timelimit", "ignore_result", "compression", "argsrepr", "kwargsrepr", "group", "origin",
 	deliveryCountHeader, deathHeader, firstDeathPrefix + "queue", lastDeathPrefix + "reason", "x-match", "CC", "BCC", "lang", "shadow",
 }
@@ -98,8 +98,8 @@ func (f *fields) table(depth int) amqp.Table {
 	table := amqp.Table{}
 	for range f.byte() % 12 {
 		var name string
-		if i := int(f.byte()); i < 2*len(names) {
-			name = names[i/2]
+		if i := int(f.byte()); i < 2*len(headerNames) {
+			name = headerNames[i/2]
 		} else {
 			name = string(f.bytes())
 		}
@@ -112,7 +112,7 @@ func (f *fields) table(depth int) amqp.Table {
 // closes no connection. They are read the same way twice.
 func FuzzHeaders(f *testing.F) {
 	for kind := range byte(20) {
-		for i := range names {
+		for i := range headerNames {
 			filling := []byte{3, 0xff}[(i+int(kind))%2] // all of both would keep a minute of fuzzing busy
 			if i%2 == int(kind)/2%2 {
 				f.Add(append([]byte{1, byte(2 * i), kind}, bytes.Repeat([]byte{filling}, 20)...), "q", "01234567-0123-0123-0123-0123456789ab-1", i%4 == 0)

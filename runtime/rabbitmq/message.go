@@ -175,17 +175,28 @@ func (p *publishing) String() string {
 
 // newDelivery translates a message that has arrived from a queue.
 func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery {
-	headers := fromTable(d.Headers)
-	attempts := attempts(headers, d.Redelivered)
-	if len(headers) > 0 {
-		stripBroker(headers)
+	attempts := attempts(d.Headers, d.Redelivered)
+	headers := map[string]any(d.Headers) // it is ours
+	for name, value := range headers {
+		switch value.(type) {
+		case amqp.Table, []any:
+			headers[name] = fromField(value)
+		}
+		if byBroker(name) {
+			delete(headers, name)
+		}
 	}
 	name, _ := headers["task"].(string)
 	id, _ := headers["id"].(string)
 	if id == "" || len(id) > math.MaxUint8 { // one that is too long could not be sent on, not even to the dead letters
 		id = d.CorrelationId
 	}
-	m := &task.Message{
+	var both struct { // in one piece of memory
+		task.Delivery
+		task.Message
+	}
+	m := &both.Message
+	*m = task.Message{
 		ID: id, Task: name,
 		Queue: queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
 		Priority: d.Priority, ReplyTo: d.ReplyTo,
@@ -197,9 +208,9 @@ func newDelivery(d *amqp.Delivery, queue string, session uint64) *task.Delivery 
 		m.Exchange, m.RoutingKey = "", stripLadder(d.RoutingKey)
 	}
 	readDetour(m)
-	delivery := &task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
-	delivery.MessageID, delivery.Unique = identity(d, id)
-	return delivery
+	both.Delivery = task.Delivery{Message: m, Redelivered: d.Redelivered, Attempts: attempts, Tag: d.DeliveryTag, Session: session}
+	both.MessageID, both.Unique = identity(d, id)
+	return &both.Delivery
 }
 
 // identity is what a message is recognised by. Those of this package's publishers have an id that is unique to a publish; of

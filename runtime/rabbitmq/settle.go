@@ -32,8 +32,17 @@ const replyPatience = 5 * time.Second
 // Requeue counts as a delivery on quorum queues: the message comes back with one
 // more in Attempts.
 func (c *consumer) Settle(ctx context.Context, d *task.Delivery, o task.Outcome) error {
-	s := c.current()
-	if s == nil || s.id != d.Session || s.over() || !s.acks.claim(d.Tag) {
+	s := c.session.Load()
+	if s == nil || s.id != d.Session || s.over() {
+		return c.stale(d)
+	}
+	if o.Late && len(o.Publish) == 0 && o.Dead == nil && o.Result == nil && len(o.Others) == 0 && !o.Requeue {
+		if !s.acks.settle(d.Tag) {
+			return c.stale(d)
+		}
+		return nil
+	}
+	if !s.acks.claim(d.Tag) {
 		return c.stale(d)
 	}
 	if o.Requeue {

@@ -102,16 +102,19 @@ func (c *consumer) wants(s *subscription) bool {
 func (c *consumer) adjust(s *consumeSession) error {
 	wanted := c.wanted()
 	unwanted := slices.DeleteFunc(s.consumed(), func(sub *subscription) bool { return slices.Contains(wanted, sub) })
-	replaced := func(sub *subscription) bool {
-		return slices.ContainsFunc(wanted, func(other *subscription) bool { return other.Queue == sub.Queue })
+	in := func(subs []*subscription) func(*subscription) bool {
+		return func(sub *subscription) bool {
+			return slices.ContainsFunc(subs, func(other *subscription) bool { return other.Queue == sub.Queue })
+		}
 	}
+	replaced, replaces := in(wanted), in(unwanted)
 	for _, sub := range unwanted {
 		if !replaced(sub) {
 			c.unsubscribe(s, sub)
 		}
 	}
-	missing := slices.DeleteFunc(slices.Clone(wanted), func(sub *subscription) bool { return s.consumes(sub) })
-	if err := c.declare(s, missing); err != nil {
+	missing := slices.DeleteFunc(slices.Clone(wanted), s.consumes)
+	if err := c.declare(s, slices.DeleteFunc(slices.Clone(missing), replaces)); err != nil {
 		return err
 	}
 	for _, sub := range missing {

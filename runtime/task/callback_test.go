@@ -127,11 +127,11 @@ func TestTouchyCallbacks(t *testing.T) {
 				}
 			}
 			r := task.NewRegistry()
-			touchyTask.Handle(r, func(_ context.Context, a *touchyArgs) (string, error) {
+			touchyTask.Handle(r, func(ctx context.Context, a *touchyArgs) (string, error) {
 				if do := touchy[a.Do].run; do != nil {
 					return do()
 				}
-				return "good", nil
+				return "good", ctx.Err()
 			}, task.Hooks{OnFailure: rude(func() { panic("hook") }), AfterReturn: rude(runtime.Goexit)})
 			broker := memory.New()
 			w, err := task.NewWorker(broker, r, task.WorkerConfig{Concurrency: 1, MaxResult: 1000, Logger: slog.New(handler)})

@@ -1,12 +1,13 @@
 package task
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // copies recognises messages that this process has already. A broker delivers again what was not settled when a connection was
@@ -15,10 +16,11 @@ import (
 type copies struct {
 	seeds [2]maphash.Seed
 
-	mu    sync.Mutex
-	since uint64 // sessions with lower numbers have ended
-	// live are the requests that are here and not settled.
-	live map[copyKey]*request
+	since atomic.Uint64 // sessions with lower numbers have ended
+
+	mu sync.Mutex
+	// live are the requests that are here and not settled, by the ids of their tasks. Each leads to the next of its id.
+	live map[string]*request
 	// settled are the runs that had their end here, moved the messages in whose place another was sent, and unstarted those
 	// that were dropped before they started, since their session had ended.
 	settled, moved, unstarted keyMemory
@@ -42,45 +44,35 @@ type keptKey struct {
 func newCopies() *copies {
 	return &copies{
 		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		live:  map[copyKey]*request{}, kept: map[keptKey]Outcome{},
+		live:  map[string]*request{}, kept: map[keptKey]Outcome{},
 	}
 }
 
-// identify gives the request its keys: of the call, which is the same also if a caller has sent it twice under one
-// id, to be answered at one place; of the message; and of its run, which is the same when another worker has sent
-// the message on, to be started as a suspect.
+// identify gives the request its keys: of the message, and of its run, which is the same when another worker has sent
+// the message on, to be started as a suspect. A message without an id has none.
 func (c *copies) identify(r *request) {
-	var number [2 * 20]byte
-	numbers := strconv.AppendInt(append(strconv.AppendInt(number[:0], int64(r.retries), 10), '/'), int64(r.starts), 10)
-	for i, seed := range c.seeds {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		for _, part := range [...]string{r.message.Queue, r.name, r.id, r.message.ReplyTo} {
-			h.WriteString(part)
-			h.WriteByte(0)
-		}
-		h.Write(numbers)
-		h.WriteByte(0)
-		h.Write(r.message.Body)
-		r.callKey[i] = h.Sum64()
-		if r.delivery.MessageID == "" {
-			continue
-		}
-		own, origin := r.delivery.MessageID, cmp.Or(r.origin, r.delivery.MessageID)
-		r.messageKey[i] = messageHash(&h, r.message.Queue, own)
-		if r.runKey[i] = r.messageKey[i]; origin != own {
-			r.runKey[i] = messageHash(&h, r.message.Queue, origin)
+	if own := r.delivery.MessageID; own != "" {
+		r.messageKey = c.key(r.message.Queue, own)
+		if r.runKey = r.messageKey; r.origin != "" && r.origin != own {
+			r.runKey = c.key(r.message.Queue, r.origin)
 		}
 	}
 	r.origin = cmp.Or(r.origin, r.delivery.MessageID)
 }
 
-func messageHash(h *maphash.Hash, queue, id string) uint64 {
-	h.Reset()
-	h.WriteString(queue)
-	h.WriteByte(0)
-	h.WriteString(id)
-	return h.Sum64()
+func (c *copies) key(queue, id string) (key copyKey) {
+	var room [128]byte
+	text := append(append(append(room[:0], queue...), 0), id...)
+	for i, seed := range c.seeds {
+		key[i] = maphash.Bytes(seed, text)
+	}
+	return key
+}
+
+// sameCall says whether two requests are the same call: also if a caller has sent it twice under one id, to be answered at one place.
+func (r *request) sameCall(other *request) bool {
+	return r.id == other.id && r.name == other.name && r.retries == other.retries && r.starts == other.starts &&
+		r.message.Queue == other.message.Queue && r.message.ReplyTo == other.message.ReplyTo && bytes.Equal(r.message.Body, other.message.Body)
 }
 
 // meeting says what a delivery turned out to be.
@@ -102,11 +94,11 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 	c.identify(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if here, ok := c.live[r.callKey]; ok && r.named() {
+	if here := c.same(r); here != nil {
 		if !c.isLost(here) {
 			return surplus, Outcome{}
 		}
-		here.delivery = r.delivery
+		here.newer.Store(r.delivery)
 		return adopted, Outcome{}
 	}
 	if r.recognisable() {
@@ -115,11 +107,33 @@ func (c *copies) meet(r *request) (meeting, Outcome) {
 		}
 	}
 	if here := c.running(r); here != nil && c.isLost(here) {
-		here.delivery = r.delivery
+		here.newer.Store(r.delivery)
 		return adopted, Outcome{}
 	}
-	c.live[r.callKey] = r
+	r.next, c.live[r.id] = c.live[r.id], r
 	return newcomer, Outcome{}
+}
+
+// same is the request that is the same call; nil if there is none.
+func (c *copies) same(r *request) *request {
+	if !r.named() {
+		return nil
+	}
+	here := c.live[r.id]
+	for ; here != nil && !here.sameCall(r); here = here.next {
+	}
+	return here
+}
+
+// all are those that are live.
+func (c *copies) all(yield func(*request) bool) {
+	for _, r := range c.live {
+		for ; r != nil; r = r.next {
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 // find looks for the end that the request had here.
@@ -159,8 +173,8 @@ func (c *copies) running(r *request) *request {
 	if r.runKey == r.messageKey {
 		return nil
 	}
-	for _, here := range c.live {
-		if here.runKey == r.runKey && here.cancel != nil {
+	for here := range c.all {
+		if here.runKey == r.runKey && here.runs.Load() {
 			return here
 		}
 	}
@@ -176,27 +190,21 @@ func (r *request) recognisable() bool {
 	return r.delivery.MessageID != "" && (r.delivery.Unique || r.delivery.Redelivered)
 }
 
-func (c *copies) isLost(r *request) bool { return r.delivery.Session < c.since }
+func (c *copies) isLost(r *request) bool { return r.newest().Session < c.since.Load() }
 
 // lose takes note that a session has ended.
 func (c *copies) lose(session uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since = max(c.since, session+1)
+	c.since.Store(max(c.since.Load(), session+1))
 }
 
 // begin takes note that the request starts to run, and how to cancel it; false if its delivery is lost. Then
 // it is gone: the broker delivers it again.
 func (c *copies) begin(r *request, cancel context.CancelCauseFunc) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isLost(r) {
-		c.unstarted.add(r.messageKey)
-		c.remove(r)
-		return false
-	}
 	r.cancel = cancel
-	return true
+	r.runs.Store(true) // before the look: either this sees that the session has ended, or who meets a copy after that sees this
+	return !c.isLost(r) || !c.drop(r)
 }
 
 // drop takes a request away whose delivery is lost and that has not started, and says whether it did.
@@ -223,20 +231,16 @@ func (c *copies) orphans(session uint64) []*request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*request
-	for _, r := range c.live {
-		if r.cancel != nil && r.delivery.Session == session {
+	for r := range c.all {
+		if r.runs.Load() && r.newest().Session == session {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// delivery is the newest one of the request.
-func (c *copies) delivery(r *request) *Delivery {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return r.delivery
-}
+// newest is the newest delivery of the request.
+func (r *request) newest() *Delivery { return cmp.Or(r.newer.Load(), r.delivery) }
 
 // leave takes note that the request is about to go back to the broker, in one form or another: it may be
 // here again before that is settled. It returns the newest delivery.
@@ -244,7 +248,7 @@ func (c *copies) leave(r *request) *Delivery {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(r)
-	return r.delivery
+	return r.newest()
 }
 
 // replaced takes note that another message has taken the place of the request's: if that comes again, since its ack
@@ -265,8 +269,8 @@ func (c *copies) end(r *request, d *Delivery) *Delivery {
 	if d.MessageID != "" {
 		c.note(r.end())
 	}
-	if r.delivery != d {
-		return r.delivery
+	if newest := r.newest(); newest != d {
+		return newest
 	}
 	return nil
 }
@@ -275,7 +279,7 @@ func (c *copies) end(r *request, d *Delivery) *Delivery {
 func (c *copies) keep(r *request, d *Delivery, o Outcome) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r.delivery != d {
+	if r.newest() != d {
 		return false
 	}
 	c.remove(r)
@@ -308,36 +312,19 @@ func (c *copies) forget(key keptKey) {
 }
 
 func (c *copies) remove(r *request) {
-	if c.live[r.callKey] == r {
-		delete(c.live, r.callKey)
-	}
-}
-
-// keyMemory remembers at least the last rememberedKeys keys, and at most twice as many.
-type keyMemory struct {
-	young, old map[copyKey]struct{}
-}
-
-const rememberedKeys = 1 << 15
-
-func (m *keyMemory) add(key copyKey) {
-	switch {
-	case m.young == nil:
-		m.young = make(map[copyKey]struct{})
-	case len(m.young) >= rememberedKeys:
-		if m.old == nil {
-			m.old = make(map[copyKey]struct{}, rememberedKeys)
+	here := c.live[r.id]
+	if here == r {
+		if r.next == nil {
+			delete(c.live, r.id)
+		} else {
+			c.live[r.id] = r.next
 		}
-		m.old, m.young = m.young, m.old
-		clear(m.young)
+		return
 	}
-	m.young[key] = struct{}{}
-}
-
-func (m *keyMemory) has(key copyKey) bool {
-	if _, ok := m.young[key]; ok {
-		return true
+	for ; here != nil; here = here.next {
+		if here.next == r {
+			here.next = r.next
+			return
+		}
 	}
-	_, ok := m.old[key]
-	return ok
 }

@@ -128,10 +128,10 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 	ctx = e.enter(ctx, r)
 	e.started(ctx, r)
 	e.stages.tell(r, Started, nil)
-	start := e.now()
+	r.began = time.Now()
 	err := errEndedGoroutine
 	defer func() {
-		r.took = e.now().Sub(start)
+		r.took = time.Since(r.began)
 		if interrupted(ctx, err) {
 			e.logger.Warn("task interrupted, given back", "task", r.name, "id", r.id, "after", r.took, "why", context.Cause(ctx))
 			e.stages.tell(r, Rejected, nil)
@@ -142,6 +142,9 @@ func (e *executor) execute(ctx context.Context, r *request, then func(Outcome)) 
 		defer then(outcome)
 		r.ended = v.state
 		e.report(r, v)
+		if !e.tells(r) {
+			return
+		}
 		attempt := &Attempt{State: v.state, Err: v.err, Took: r.took, Delay: v.delay, invocation: invocation}
 		invocation.describe(attempt)
 		e.stages.ended(r, attempt, v.state == Revoked && errors.Is(context.Cause(ctx), ErrTerminated))
@@ -356,8 +359,13 @@ func guard(f func() error) (err error) {
 
 // enter returns the context of a run.
 func (e *executor) enter(ctx context.Context, r *request) context.Context {
-	r.sent = &offspring{}
-	return context.WithValue(ctx, runningKey{}, &running{info: e.info(r), client: e.client, logger: e.logger, stats: e.stats, sent: r.sent})
+	var run struct {
+		running
+		offspring
+	}
+	r.sent = &run.offspring
+	run.running = running{about: func() Info { return e.info(r) }, client: e.client, logger: e.logger, stats: e.stats, sent: r.sent}
+	return context.WithValue(ctx, runningKey{}, &run.running)
 }
 
 // started stores the state STARTED where that is asked for. Nothing depends on it.
@@ -417,7 +425,6 @@ func (e *executor) run(ctx context.Context, r *request, invocation invocation) (
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
-	r.began = time.Now()
 	defer slotOf(ctx).begin(ctx, r).end()
 	if e.revocations.has(r) { // since it was taken
 		return revoked("revoked")

@@ -139,6 +139,11 @@ func (a *Attempt) TaskError() *TaskError {
 	return e
 }
 
+// tells says whether anybody wants to know how a run has ended.
+func (e *executor) tells(r *request) bool {
+	return len(r.entry.hooks) > 0 || len(e.hooks) > 0 || e.stages.observer.Load() != nil
+}
+
 // ended calls the hooks of the task and those of the worker.
 func (e *executor) ended(ctx context.Context, r *request, a *Attempt) {
 	a.Info, a.Spec = InfoFrom(ctx), *r.entry.spec

@@ -43,12 +43,23 @@ type DeliveryInfo struct {
 
 // running is a task while it runs.
 type running struct {
-	info   Info
+	// about makes its Info, which few tasks want. name, if it is set, is that of the task that runs inside of it.
+	about  func() Info
+	name   string
 	client *Client
 	logger *slog.Logger
 	stats  func() Stats
 	// sent are the tasks that it has sent; nil where nobody asks.
 	sent *offspring
+}
+
+func (r *running) info() Info {
+	var info Info
+	if r.about != nil {
+		info = r.about()
+	}
+	info.Name = or(r.name, info.Name)
+	return info
 }
 
 type runningKey struct{}
@@ -64,14 +75,14 @@ func as(ctx context.Context, name string) context.Context {
 	if outer := runningFrom(ctx); outer != nil {
 		inner = *outer
 	}
-	inner.info.Name = name
+	inner.name = name
 	return context.WithValue(ctx, runningKey{}, &inner)
 }
 
 // InfoFrom returns the Info of the running task; the zero Info outside of one.
 func InfoFrom(ctx context.Context) Info {
 	if run := runningFrom(ctx); run != nil {
-		return run.info
+		return run.info()
 	}
 	return Info{}
 }
@@ -80,7 +91,8 @@ func InfoFrom(ctx context.Context) Info {
 // line. Outside of a task: slog.Default().
 func LoggerFrom(ctx context.Context) *slog.Logger {
 	if run := runningFrom(ctx); run != nil {
-		return run.logger.With("task", run.info.Name, "id", run.info.ID)
+		info := run.info()
+		return run.logger.With("task", info.Name, "id", info.ID)
 	}
 	return slog.Default()
 }
@@ -88,5 +100,5 @@ func LoggerFrom(ctx context.Context) *slog.Logger {
 // NewContext returns a context in which InfoFrom, LoggerFrom and Retry work as in
 // a running task: for tests of task functions.
 func NewContext(ctx context.Context, info Info) context.Context {
-	return context.WithValue(ctx, runningKey{}, &running{info: info, client: ClientFrom(ctx), logger: slog.Default()})
+	return context.WithValue(ctx, runningKey{}, &running{about: func() Info { return info }, client: ClientFrom(ctx), logger: slog.Default()})
 }

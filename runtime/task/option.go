@@ -46,7 +46,8 @@ func At(t time.Time) Option {
 }
 
 // ID sets the task's id, which is a UUIDv7 otherwise. Sending again with the
-// same id, after [ErrUnconfirmed], is safe.
+// same id, after [ErrUnconfirmed], is safe. On the embedded broker a task of that id which waits or runs
+// in the queue is taken for the same one, whatever its arguments.
 func ID(id string) Option {
 	return func(o *callOptions) {
 		if err := checkName(id); err != nil || strings.Contains(id, " ") {

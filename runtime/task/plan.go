@@ -45,7 +45,8 @@ func (c *Client) begin(ctx context.Context, p *plan) (*builder, error) {
 	}
 	b := c.builder(s)
 	if run := runningFrom(ctx); run != nil {
-		b.canvas.root, b.canvas.parent = run.info.RootID, run.info.ID
+		info := run.info()
+		b.canvas.root, b.canvas.parent = info.RootID, info.ID
 	}
 	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -14,6 +15,7 @@ import (
 // request is a delivery with its headers read.
 type request struct {
 	delivery *Delivery
+	newer    atomic.Pointer[Delivery] // another of the same message, which is the one to be settled; nil: none
 	message  *Message
 
 	id, name, rootID, parentID string
@@ -37,15 +39,18 @@ type request struct {
 	moves  bool
 	// turn is the right of a suspect to run; see probation.
 	turn *turn
-	// callKey, messageKey and runKey are what copies are known by, keptAs by what the outcome of an earlier copy
-	// was found; cancel, once the request runs, cancels it.
-	callKey, messageKey, runKey copyKey
-	keptAs                      keptKey
-	cancel                      context.CancelCauseFunc
+	// messageKey and runKey are what copies are known by, keptAs by what the outcome of an earlier copy
+	// was found, next leads to another request of the same id; cancel, once the request runs, cancels it, and runs says that it does.
+	messageKey, runKey copyKey
+	keptAs             keptKey
+	next               *request
+	cancel             context.CancelCauseFunc
+	runs               atomic.Bool
 
 	// claim is what a task that is to run once has while it runs; see Worker.once.
 	claim *claim
 
+	place *heldPlace // where it waits in what is held; nil: it never did
 	// question is set if this is no task but a wish for a slot.
 	question *question
 

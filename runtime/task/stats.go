@@ -54,24 +54,29 @@ type statistics struct {
 
 	lostResults atomic.Int64
 
-	mu    sync.Mutex
-	tasks map[string]*tally
-	// settling is how many messages are being settled now, settlingSince since when it is more than none, and
-	// settleTime how long it was so before.
+	tasks    map[string]*tally // of all that are registered
+	messages atomic.Int64      // that had their end
+
+	mu sync.Mutex
+	// settling is how many messages are being settled now, settlingSince since when, after the start, it is more than none, and
+	// settleTime how long it was so before. Acks for which nobody waits are not among them.
 	settling      int
-	settlingSince time.Time
+	settlingSince time.Duration
 	settleTime    time.Duration
-	settled       int64
 }
 
 type tally struct {
-	succeeded, failed, retried int64
-	run, overhead              time.Duration
-	told                       bool
+	succeeded, failed, retried atomic.Int64
+	runs, run, overhead        atomic.Int64 // how many, and in ns
+	told                       atomic.Bool
 }
 
-func newStatistics(logger *slog.Logger) *statistics {
-	return &statistics{logger: logger, since: time.Now(), tasks: map[string]*tally{}}
+func newStatistics(logger *slog.Logger, r *Registry) *statistics {
+	s := &statistics{logger: logger, since: time.Now(), tasks: map[string]*tally{}}
+	for _, e := range r.Entries() {
+		s.tasks[e.Name()] = &tally{}
+	}
+	return s
 }
 
 // settles takes note that a message is about to be settled.
@@ -79,59 +84,65 @@ func (s *statistics) settles() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.settling == 0 {
-		s.settlingSince = time.Now()
+		s.settlingSince = time.Since(s.since)
 	}
 	s.settling++
 }
 
-// count takes note of a request that is settled.
-func (s *statistics) count(r *request) {
+// settled takes note that it is.
+func (s *statistics) settled() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settling--
-	s.settled++
 	if s.settling == 0 {
-		s.settleTime += time.Since(s.settlingSince)
+		s.settleTime += time.Since(s.since) - s.settlingSince
 	}
-	if r.ended == "" { // it did not run
-		return
-	}
+}
+
+// count takes note of a request that is about to have been settled.
+func (s *statistics) count(r *request) {
+	s.messages.Add(1)
 	t := s.tasks[r.name]
-	if t == nil {
-		t = &tally{}
-		s.tasks[r.name] = t
+	if r.ended == "" || t == nil { // it did not run
+		return
 	}
 	switch r.ended {
 	case Success:
-		t.succeeded++
+		t.succeeded.Add(1)
 	case Failure, Revoked:
-		t.failed++
+		t.failed.Add(1)
 	default:
-		t.retried++
+		t.retried.Add(1)
 	}
-	t.run += r.took
-	t.overhead += r.overhead
-	if t.told {
+	t.run.Add(int64(r.took))
+	t.overhead.Add(int64(r.overhead))
+	if t.runs.Add(1)%granularityRuns != 0 || t.told.Load() {
 		return
 	}
-	if stats := s.of(r.name, t); stats.InLine() {
-		t.told = true
+	if stats := s.of(r.name, t); stats.InLine() && t.told.CompareAndSwap(false, true) {
 		s.logger.Warn("this task is cheaper to run in line than to send: do more in each, or call the function",
 			"task", r.name, "mean run", stats.MeanRun, "mean overhead", stats.MeanOverhead)
 	}
 }
 
-// of is what is known of one task. Locked.
+// of is what is known of one task that has run.
 func (s *statistics) of(name string, t *tally) TaskStats {
-	settling := s.settleTime
-	if s.settling > 0 {
-		settling += time.Since(s.settlingSince)
+	out := TaskStats{Name: name, Succeeded: t.succeeded.Load(), Failed: t.failed.Load(), Retried: t.retried.Load()}
+	if n := time.Duration(out.Succeeded + out.Failed + out.Retried); n > 0 {
+		out.MeanRun = time.Duration(t.run.Load()) / n
+		out.MeanOverhead = time.Duration(t.overhead.Load())/n + s.settlingTime()/time.Duration(max(s.messages.Load(), 1))
 	}
-	n := time.Duration(t.succeeded + t.failed + t.retried)
-	return TaskStats{
-		Name: name, Succeeded: t.succeeded, Failed: t.failed, Retried: t.retried,
-		MeanRun: t.run / n, MeanOverhead: t.overhead/n + settling/time.Duration(s.settled),
+	return out
+}
+
+// settlingTime is for how long messages have been settled so far.
+func (s *statistics) settlingTime() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settling == 0 {
+		return s.settleTime
 	}
+	return s.settleTime + time.Since(s.since) - s.settlingSince
 }
 
 // Stats is what the worker has done so far.
@@ -139,10 +150,10 @@ func (w *Worker) Stats() Stats {
 	out := Stats{Worker: w.config.Name, Started: w.statistics.since, Running: w.held.running(), Tasks: []TaskStats{}}
 	out.Stuck, _ = w.watchdog.stuck()
 	out.LostResults = w.statistics.lostResults.Load()
-	w.statistics.mu.Lock()
-	defer w.statistics.mu.Unlock()
 	for name, t := range w.statistics.tasks {
-		out.Tasks = append(out.Tasks, w.statistics.of(name, t))
+		if t.runs.Load() > 0 {
+			out.Tasks = append(out.Tasks, w.statistics.of(name, t))
+		}
 	}
 	slices.SortFunc(out.Tasks, func(a, b TaskStats) int { return strings.Compare(a.Name, b.Name) })
 	return out

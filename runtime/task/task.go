@@ -111,8 +111,8 @@ func (t Task[A, R]) Again(ctx context.Context, cause error, args *A) error {
 	if run == nil {
 		return errors.Join(fmt.Errorf("task %s: Retry called outside of a running task", t.def.spec.Name), cause)
 	}
-	if run.info.Name != t.def.spec.Name {
-		return errors.Join(fmt.Errorf("task %s: Retry called by task %s: a task can only retry itself; use Delay to start another", t.def.spec.Name, run.info.Name), cause)
+	if name := run.info().Name; name != t.def.spec.Name {
+		return errors.Join(fmt.Errorf("task %s: Retry called by task %s: a task can only retry itself; use Delay to start another", t.def.spec.Name, name), cause)
 	}
 	return &retryError{cause: cause, options: t.options, visit: func(f codec.Fields) { t.def.visit(args, f) }}
 }

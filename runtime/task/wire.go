@@ -64,7 +64,8 @@ func (c *Client) message(ctx context.Context, o *callOptions, visit func(codec.F
 		"origin":  c.config.Origin,
 	}
 	if run := runningFrom(ctx); run != nil {
-		headers["root_id"], headers["parent_id"] = run.info.RootID, run.info.ID
+		info := run.info()
+		headers["root_id"], headers["parent_id"] = info.RootID, info.ID
 	}
 	m := &Message{
 		ID:              id,

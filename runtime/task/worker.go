@@ -25,8 +25,8 @@ type WorkerConfig struct {
 	// concurrency of their own. 10 by default.
 	Concurrency int
 	// Prefetch is how many messages of a queue the worker holds unsettled, at
-	// least its concurrency. By default 4 times that, and 256 while the tasks of the queue are short: when 16 times
-	// the concurrency of them end within 100 ms.
+	// least its concurrency. By default 4 times that, and 256 while the tasks of the queue are short: when as many as are held keep the
+	// slots busy for 25 ms at most.
 	Prefetch int
 	// Accept names the serializers of messages that may be run. By default
 	// msgpack, json, and what the registered tasks use.
@@ -153,7 +153,7 @@ func NewWorker(t Transport, r *Registry, config WorkerConfig) (*Worker, error) {
 		held:       newHolding(),
 		copies:     newCopies(),
 		lanes:      newLanes(),
-		statistics: newStatistics(config.Logger),
+		statistics: newStatistics(config.Logger, r),
 		slots:      newSlots(),
 		watchdog:   &watchdog{logger: config.Logger},
 		login:      newLogin(config.WaitForLogin, config.Logger),
@@ -509,6 +509,8 @@ func (w *Worker) count(r *request) {
 // slot runs one task after the other.
 func (w *Worker) slot(ctx context.Context, p *pool) {
 	ctx = w.watchdog.slot(ctx, p)
+	runs, cancel := context.WithCancel(ctx) // its own, for slots not to get in each other's way
+	defer cancel()
 	closed := false
 	defer func() {
 		if !closed { // a task has ended the goroutine
@@ -518,10 +520,10 @@ func (w *Worker) slot(ctx context.Context, p *pool) {
 	bell := newBell()
 	for r := p.next(bell); r != nil; r = p.next(bell) {
 		if r.question != nil {
-			w.answer(ctx, r)
+			w.answer(runs, r)
 			continue
 		}
-		w.run(ctx, r)
+		w.run(runs, r)
 	}
 	closed = true
 	w.watchdog.leave(ctx)
@@ -575,21 +577,25 @@ func (w *Worker) run(ctx context.Context, r *request) {
 	w.probation.running(r)
 	start := time.Now()
 	w.executor.execute(ctx, r, func(outcome Outcome) {
-		w.countEnd(w.lanes.of(r.message.Queue))
-		r.overhead = time.Since(start) - r.took
+		busy := time.Since(start)
+		w.countEnd(w.lanes.of(r.message.Queue), busy)
+		r.overhead = busy - r.took
 		// A suspect too: until it is settled, the end of the process would be taken for its doing.
 		if r.turn != nil || r.took >= settleInSlot {
 			w.conclude(r, outcome, early)
 			return
 		}
 		outcome.Late = true
-		if w.acksLate && outcome.isAck() && !early && r.claim == nil {
+		if w.acksSoon(&outcome) && !early && r.claim == nil {
 			w.conclude(r, outcome, early) // a goroutine costs more
 			return
 		}
 		go w.conclude(r, outcome, early)
 	})
 }
+
+// acksSoon says whether there is nothing to wait for in carrying out an outcome.
+func (w *Worker) acksSoon(o *Outcome) bool { return w.acksLate && o.Late && o.isAck() }
 
 // drop lets go of a request that was taken and does not run.
 func (w *Worker) drop(r *request) {
@@ -602,7 +608,10 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 	defer w.held.done()
 	// Not before the outcome is with the broker: the next suspect may end the process at once.
 	defer w.probation.done(r, true)
-	w.statistics.settles()
+	if acked || !w.acksSoon(&outcome) {
+		w.statistics.settles()
+		defer w.statistics.settled()
+	}
 	defer w.statistics.count(r)
 	if outcome.Requeue || r.ended == Retried {
 		w.unclaim(r.claim) // the next run may begin before this one is settled
@@ -642,7 +651,7 @@ func (w *Worker) conclude(r *request, outcome Outcome, acked bool) {
 // refuses the outcome, the message goes back to its queue: work may be repeated, but is not lost.
 func (w *Worker) settle(r *request, outcome Outcome) bool {
 	for {
-		d := w.copies.delivery(r)
+		d := r.newest()
 		err := w.trySettle(d, outcome)
 		switch {
 		case err == nil:
@@ -660,7 +669,7 @@ func (w *Worker) settle(r *request, outcome Outcome) bool {
 
 // settleEarly ends a request that is about to run, and says whether it may.
 func (w *Worker) settleEarly(r *request) bool {
-	d := w.copies.delivery(r)
+	d := r.newest()
 	if err := w.trySettle(d, Outcome{Early: true}); err != nil {
 		w.logger.Warn("the task can't be acked before it runs: the broker delivers it again", "task", r.name, "id", r.id, "error", err)
 		w.copies.leave(r)

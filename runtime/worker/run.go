@@ -217,7 +217,7 @@ func (p *program) setUp(ctx context.Context, w *running) error {
 
 // heapFloor is what a worker holds of its address space and never touches, in bytes. Go collects garbage when the heap has doubled; that of
 // a worker of short tasks is so small that it did so a hundred times a second, for a quarter of the processor.
-const heapFloor = 16 << 20
+const heapFloor = 2 << 20
 
 // running is a worker about to run.
 type running struct {
