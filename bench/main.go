@@ -63,7 +63,7 @@ func command() *cobra.Command {
 	flags.IntVarP(&b.tasks, "tasks", "n", 20_000, "send or run `N` tasks, where the row says nothing else and the system is not too slow for them")
 	flags.IntVar(&b.rounds, "rounds", 5, "measure `N` rounds")
 	flags.BoolVar(&long, "long", false, "also what takes long, in the first round: a million tasks queued")
-	flags.StringVar(&b.profiles, "profile", "", "write CPU profiles of the processes in Go into the folder `DIR`, those of the last round\nand worker for each row and system")
+	flags.StringVar(&b.profiles, "profile", "", "write CPU profiles of the processes in Go into the folder `DIR`: of the last round, one of a sender\nand one of a worker for each row and system")
 	flags.BoolVar(&write, "write", false, "put the tables into docs/performance.md")
 	cmd.AddCommand(&cobra.Command{
 		Use: "process JOB", Hidden: true, Args: cobra.ExactArgs(1),

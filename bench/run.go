@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,6 +88,9 @@ func (b *bench) measure(ctx context.Context) error {
 				if err != nil && ctx.Err() == nil { // the figures of an hour are not given up for one failure
 					fmt.Fprintf(os.Stderr, "%s: %s: trying again after: %v\n", r.name, s.Name, err)
 					result, err = b.run(ctx, r, s)
+				}
+				if ctx.Err() != nil {
+					return errors.New("interrupted: there are no tables of a part")
 				}
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", r.name, s.Name, err)
@@ -181,9 +183,19 @@ func (b *bench) run(ctx context.Context, r row, s *system.System) (result, error
 	}
 }
 
+// drainTasks is how many times as many tasks there are in a drain, unless it is of so many: it is over soon, and how long workers take to start is
+// not what is measured.
+const drainTasks = 4
+
 // tasksFor is how many tasks a system is given in a row.
 func (b *bench) tasksFor(r row, s *system.System) int {
-	n := cmp.Or(r.job.Tasks, b.tasks)
+	n := r.job.Tasks
+	switch {
+	case n == 0 && r.kind == drain:
+		n = drainTasks * b.tasks
+	case n == 0:
+		n = b.tasks
+	}
 	if s.Pace == nil {
 		return n
 	}

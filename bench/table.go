@@ -22,7 +22,8 @@ func heading(cells ...string) string {
 // text is all that there is to tell, as Markdown.
 func (b *bench) text(ctx context.Context) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Made by `%s` in bench/ on %s:\n%s.\n\n", commandLine(), time.Now().Format(time.DateOnly), machine(ctx))
+	fmt.Fprintf(&text, "Made by `%s` in bench/ on %s, in %d rounds, with %s tasks where the row or the system's pace says nothing else:\n%s.\n\n",
+		commandLine(), time.Now().Format(time.DateOnly), b.rounds, thousands(b.tasks), machine(ctx))
 	if targets := targets(b.rows); len(targets) > 0 {
 		text.WriteString(heading("target", "measured (least..most)", "wanted", "verdict"))
 		for _, t := range targets {

@@ -53,7 +53,7 @@ func againstLimit(rows []row) []target {
 		of, limit, single := cell{r.name, system.RabbitMQ.Name}, cell{r.name, system.AMQP.Name}, cell{r.name, system.AMQPSingle.Name}
 		switch r.kind {
 		case latency:
-			all = append(all, target{what: r.name + ": p50 over the library's, in ms", of: of, against: limit, metric: p50, compare: difference, bound: 1.2})
+			all = append(all, target{what: r.name + ": p50 less the library's, in ms", of: of, against: limit, metric: p50, compare: difference, bound: 1.2})
 			continue
 		case enqueue:
 			all = append(all,
