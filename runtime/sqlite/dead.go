@@ -77,7 +77,7 @@ const (
 		FROM msg LEFT JOIN dead ON dead.id = msg.id LEFT JOIN body ON body.id = msg.id
 		WHERE msg.id = ? AND queue = ? AND at = ? AND state = 3`
 	// OR IGNORE: the queue may have a message with this task id that is not dead.
-	sqlReplay = `UPDATE OR IGNORE msg SET state = 0, at = ?, attempt = 0 WHERE id = ? AND queue = ? AND at = ? AND state = 3`
+	sqlReplay = `UPDATE OR IGNORE msg SET state = 0, live = 1, at = ?, attempt = 0 WHERE id = ? AND queue = ? AND at = ? AND state = 3`
 	sqlDrop   = `DELETE FROM msg WHERE id = ? AND queue = ? AND at = ? AND state = 3`
 	sqlIsDead = `SELECT count(*) FROM msg WHERE id = ? AND queue = ? AND at = ? AND state = 3`
 )

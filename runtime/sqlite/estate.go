@@ -4,9 +4,9 @@ const (
 	sqlOwnQueue  = `SELECT id, heir FROM queue WHERE name = ? AND owner = ?`
 	sqlOwnQueues = `SELECT id, heir FROM queue WHERE owner = ?`
 	sqlInherit   = `UPDATE OR IGNORE msg SET queue = ?, state = iif(state = 2, 0, state), at = iif(state = 2, ?, at),
-		owner = NULL, lease = NULL, attempt = 0 WHERE queue = ? AND state <> 3`
+		owner = NULL, lease = NULL, attempt = 0 WHERE queue = ? AND live`
 	sqlInheritDead = `UPDATE msg SET queue = ? WHERE queue = ? AND state = 3`
-	sqlEmpty       = `DELETE FROM msg WHERE queue = ? AND state <> 3 RETURNING id`
+	sqlEmpty       = `DELETE FROM msg WHERE queue = ? AND live RETURNING id`
 	sqlEmptyDead   = `DELETE FROM msg WHERE queue = ? AND state = 3 RETURNING id`
 	sqlForgetDead  = `DELETE FROM dead WHERE id = ?`
 )

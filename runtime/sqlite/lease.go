@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/taskgen/taskgen/runtime/task"
@@ -22,11 +21,12 @@ const (
 	sqlPromote = `UPDATE msg SET state = 0 WHERE id IN (
 		SELECT id FROM msg WHERE state = 1 AND at <= ? ORDER BY at LIMIT 1000) RETURNING queue`
 	sqlNextDue = `SELECT min(at) FROM msg WHERE state = 1`
-	sqlLease   = `UPDATE msg SET state = 2, owner = ?, lease = ?, at = ?, attempt = attempt + 1 WHERE id IN (
-		SELECT id FROM msg WHERE state = 0 AND queue = ? ORDER BY prio DESC, id LIMIT ?)
-		RETURNING id, prio, attempt, task_id, task,
-			(SELECT props FROM body WHERE body.id = msg.id), (SELECT body FROM body WHERE body.id = msg.id)`
-	sqlPark = `UPDATE msg SET state = 3, at = ?, owner = NULL, lease = NULL
+	// Looked at first, and leased then: what RETURNING returns is copied into a table of its own.
+	sqlNext = `SELECT msg.id, prio, attempt, task_id, task, props, body FROM msg LEFT JOIN body ON body.id = msg.id
+		WHERE state = 0 AND queue = ? ORDER BY prio DESC, msg.id LIMIT ?`
+	sqlLease = `UPDATE msg SET state = 2, owner = ?, lease = ?, at = ?, attempt = attempt + 1 WHERE id IN (
+		SELECT id FROM msg WHERE state = 0 AND queue = ? ORDER BY prio DESC, id LIMIT ?)`
+	sqlPark = `UPDATE msg SET state = 3, live = 0, at = ?, owner = NULL, lease = NULL
 		WHERE id = ? AND owner = ? AND lease = ? AND state = 2`
 	// OR REPLACE: a row that lost its message long ago must not be in the way of another.
 	sqlDead = `INSERT OR REPLACE INTO dead (id, reason, error, stack, worker) VALUES (?, ?, ?, ?, ?)`
@@ -226,7 +226,7 @@ func (w *writer) promote(t *tx) error {
 // leaseFrom leases up to room messages, and says whether the queue is empty then.
 func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (leases []*lease, drained bool, err error) {
 	var broken []*lease
-	err = t.query(sqlLease, func(r row) error {
+	err = t.query(sqlNext, func(r row) error {
 		l := &lease{sub: sub, id: r.int(0), number: w.lease, prio: r.int(1)}
 		m := &task.Message{
 			ID: string(r.taskID(3)), Task: r.text(4), Queue: sub.Queue, Priority: uint8(l.prio),
@@ -237,12 +237,15 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 			return nil
 		}
 		m.Body = r.blob(6)
-		attempts := max(int(r.int(2))-1, 0)
+		attempts := int(r.int(2))
 		l.delivery = &task.Delivery{Message: m, Attempts: attempts, Redelivered: attempts > 0}
 		leases = append(leases, l)
 		return nil
-	}, t.owner, w.lease, t.now, queue, room)
+	}, queue, room)
 	if err != nil {
+		return nil, false, err
+	}
+	if _, err := t.exec(sqlLease, t.owner, w.lease, t.now, queue, room); err != nil {
 		return nil, false, err
 	}
 	for _, l := range broken {
@@ -251,9 +254,6 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 			return nil, false, err
 		}
 	}
-	slices.SortFunc(leases, func(a, b *lease) int {
-		return cmp.Or(cmp.Compare(b.prio, a.prio), cmp.Compare(a.id, b.id))
-	})
 	return leases, len(leases)+len(broken) < room, nil
 }
 

@@ -20,6 +20,7 @@ func TestQueryPlans(t *testing.T) {
 		args int
 		want []string
 	}{
+		{sqlNext, 2, []string{"SEARCH msg USING INDEX msg_ready (queue=?)", "SEARCH body USING INTEGER PRIMARY KEY"}},
 		{sqlLease, 5, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)", "SEARCH msg USING INTEGER PRIMARY KEY"}},
 		{sqlIsReady, 1, []string{"SEARCH msg USING COVERING INDEX msg_ready (queue=?)"}},
 		{sqlPromote, 1, []string{"SEARCH msg USING COVERING INDEX msg_delayed (at<?)"}},

@@ -116,7 +116,7 @@ func (i *insertion) apply(t *tx) error {
 const (
 	sqlQueue  = `SELECT id, owner FROM queue WHERE name = ?`
 	sqlInsert = `INSERT INTO msg (queue, prio, state, at, task_id, task) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (queue, task_id) WHERE state <> 3 DO NOTHING`
+		ON CONFLICT (queue, task_id) WHERE live DO NOTHING`
 	// OR REPLACE: as for sqlDead.
 	sqlInsertBody = `INSERT OR REPLACE INTO body (id, props, body) VALUES (?, ?, ?)`
 )

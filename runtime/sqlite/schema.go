@@ -132,7 +132,11 @@ CREATE TABLE chord_part (               -- how their tasks have ended
 	type    TEXT NOT NULL,              -- content type
 	body    BLOB NOT NULL,              -- the value, or the exception
 	PRIMARY KEY (chord, task_id)
-) WITHOUT ROWID;`}
+) WITHOUT ROWID;`, `
+ALTER TABLE msg ADD COLUMN live INTEGER DEFAULT 1; -- 0: dead; a lease leaves it as it is, and so the index
+UPDATE msg SET live = 0 WHERE state = 3;
+DROP INDEX msg_live;
+CREATE UNIQUE INDEX msg_live ON msg (queue, task_id) WHERE live;`}
 
 // migrate makes a new database, or brings an old one up to date. It runs under
 // the write lock. Nothing is written to a database that is not ours, or newer.
