@@ -25,7 +25,7 @@ import (
 // Transport is a RabbitMQ broker, or a cluster of them. It implements [task.Transport].
 type Transport struct {
 	dialer    *dialer
-	id        string // of this transport, unique
+	replyTo   string
 	publisher *publisher
 	results   *results
 	sessions  atomic.Uint64 // numbers the consumers' sessions
@@ -67,13 +67,13 @@ func Open(_ context.Context, url string) (*Transport, error) {
 	}
 	t := &Transport{
 		dialer:    &dialer{address: address},
-		id:        id.String(),
+		replyTo:   "taskgen.reply." + id.String(),
 		results:   newResults(),
 		closed:    make(chan struct{}),
 		consumers: make(map[*consumer]struct{}),
 		listeners: make(map[*listener]struct{}),
 	}
-	t.publisher = newPublisher(context.Background(), t.dialer, t.connectionName("publish"), t.id)
+	t.publisher = newPublisher(context.Background(), t.dialer, t.connectionName("publish"), id.String())
 	return t, nil
 }
 
@@ -118,7 +118,7 @@ func (t *Transport) PublishMany(ctx context.Context, ms []*task.Message) []error
 // ReplyTo implements [task.Transport]: the name of this process's queue for results. The queue is
 // made when the first message that carries it is published, outlives a lost connection, and goes 30
 // minutes after the process.
-func (t *Transport) ReplyTo() string { return "taskgen.reply." + t.id }
+func (t *Transport) ReplyTo() string { return t.replyTo }
 
 // awaitReplies makes sure that the reply queue is there before a message that
 // names it is on its way: a result without a queue is dropped.

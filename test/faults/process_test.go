@@ -135,24 +135,23 @@ func (p *process) status(field string) int {
 	return n
 }
 
-// goroutines is how many a process of the role "churn" has told of last.
-func (p *process) goroutines() int {
+// holdings are what a process of the role "churn" tells of next: its goroutines, and the bytes of its heap that are in use.
+func (p *process) holdings() (goroutines, heap int) {
 	p.Helper()
 	log := p.log()
 	from := len(log) // only what it says from now on
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		log = p.log()
-		_, n, found := strings.Cut(log[from:], "goroutines ")
-		if number, rest, whole := strings.Cut(n, "\n"); found && whole && strings.Contains(rest, "goroutines ") {
-			n, err := strconv.Atoi(number)
-			if err != nil {
+		_, told, found := strings.Cut(log[from:], "holds ")
+		if told, _, whole := strings.Cut(told, "\n"); found && whole {
+			if _, err := fmt.Sscan(told, &goroutines, &heap); err != nil {
 				p.Fatal(err)
 			}
-			return n
+			return goroutines, heap
 		}
 	}
-	p.Fatal("the process does not say how many goroutines it has")
-	return 0
+	p.Fatal("the process does not say what it holds")
+	return 0, 0
 }
 
 // processorTime is what the process has used so far.
