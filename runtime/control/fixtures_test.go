@@ -258,7 +258,7 @@ func number(text string) (tree any) {
 // settings wants a map with text keys, and a URL without a password.
 func settings(v any) string {
 	m, ok := v.(map[string]any)
-	if !ok || m["broker_url"] == nil || m["accept_content"] == nil || strings.Contains(fmt.Sprint(m["broker_url"]), "guest:guest") {
+	if !ok || m["broker_url"] == nil || strings.Count(fmt.Sprint(m["accept_content"]), "json") != 1 || strings.Contains(fmt.Sprint(m["broker_url"]), "guest:guest") {
 		return fmt.Sprint("the settings are ", v)
 	}
 	return ""

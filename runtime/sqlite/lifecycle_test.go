@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -67,6 +68,26 @@ func TestAProcessThatOnlySendsHasNoPresence(t *testing.T) {
 	if got := inspect(t, url, `SELECT count(*) FROM proc`); got[0][0] != "0" {
 		t.Errorf("%s processes", got[0][0])
 	}
+}
+
+// A process may be known to the others before it has a name.
+func TestAProcessHasItsName(t *testing.T) {
+	t.Parallel()
+	url := newURL(t)
+	transport := open(t, url)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := transport.AwaitResult(ended, newID()); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	listen(t, transport, 1, "q")
+	var got [][]string
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if got = inspect(t, url, `SELECT worker FROM proc`); len(got) == 1 && got[0][0] == "listener@test" {
+			return
+		}
+	}
+	t.Errorf("the names of processes are %q", got)
 }
 
 func TestAClosedTransport(t *testing.T) {

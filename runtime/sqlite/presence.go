@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -118,11 +119,7 @@ func (p *presence) arrive() {
 	if !p.arriving.CompareAndSwap(false, true) {
 		return
 	}
-	a := &arrival{presence: p, machine: w.doorbell.machine, port: w.doorbell.port()}
-	if worker := p.worker.Load(); worker != nil {
-		a.worker = *worker
-	}
-	w.post(a)
+	w.post(&arrival{presence: p, machine: w.doorbell.machine, port: w.doorbell.port()})
 }
 
 func ownerPath(db *database, owner int64) string {
@@ -134,7 +131,6 @@ type arrival struct {
 	presence *presence
 	machine  machine
 	port     int
-	worker   string
 
 	lost      bool   // the row was there once, and has gone
 	elsewhere string // the host of another machine's process
@@ -172,7 +168,11 @@ func (a *arrival) apply(t *tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(sqlArrive, t.owner, os.Getpid(), a.machine.String(), a.port, a.worker, t.now)
+	worker := "" // looked up now: who appeared before it has a name is still on its way when it gets one
+	if name := a.presence.worker.Load(); name != nil {
+		worker = *name
+	}
+	_, err = t.exec(sqlArrive, t.owner, os.Getpid(), a.machine.String(), a.port, worker, t.now)
 	return err
 }
 
@@ -229,6 +229,14 @@ func (b *burial) apply(t *tx) error {
 	}
 	b.messages, err = buryOwner(t, b.owner)
 	return err
+}
+
+func (b *burial) log(log *slog.Logger) {
+	level, text := slog.LevelInfo, "a process has died, which had no messages"
+	if b.messages > 0 {
+		level, text = slog.LevelWarn, "a process has died: the messages that it had are delivered again"
+	}
+	log.Log(context.Background(), level, text, "pid", b.pid, "worker", b.worker, "messages", b.messages)
 }
 
 // buryOwner gives back what an owner had, and returns how many messages that were.
@@ -398,7 +406,7 @@ func (p *presence) examine(ctx context.Context, db *database, owner int64, liste
 	if listed {
 		dead := &burial{owner: owner}
 		if err = p.transport.writer.do(ctx, dead); err == nil {
-			p.transport.writer.logger().Warn("a process has died: what it was working on is delivered again", "pid", dead.pid, "worker", dead.worker, "messages", dead.messages)
+			dead.log(p.transport.writer.logger())
 		}
 	}
 	if lock == nil {

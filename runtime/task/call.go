@@ -54,7 +54,7 @@ func (c *Call[R]) sentTo() string {
 	if to == "" {
 		return ""
 	}
-	return " (sent to " + to + ": does a worker take from there?)"
+	return " (sent to " + to + " of " + c.client.transport.String() + ": does a worker take from there?)"
 }
 
 // Status is what is known of a call at one moment.

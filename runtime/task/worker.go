@@ -241,7 +241,9 @@ func (c *WorkerConfig) complete(r *Registry) error {
 	if len(c.Accept) == 0 {
 		c.Accept = []string{"msgpack", "json"}
 		for _, e := range r.Entries() {
-			c.Accept = append(c.Accept, e.spec.serializer())
+			if s := e.spec.serializer(); !slices.Contains(c.Accept, s) {
+				c.Accept = append(c.Accept, s)
+			}
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func (p *program) runCommand(broker *urlFlag) *cobra.Command {
 func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&f.queues, "queues", "Q", nil, "take tasks from `QUEUES` such as mail=2,slow: with slots of\ntheir own, or sharing the -concurrency (default all queues of the tasks)")
 	flags.IntVarP(&f.concurrency, "concurrency", "c", task.DefaultConcurrency, "run `N` tasks at a time")
-	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue (default 4 for each slot, 256 while its tasks are short)")
+	flags.IntVar(&f.prefetch, "prefetch", 0, "hold `N` messages of a queue, one for each slot at least (default 4 for each slot, 256 while its tasks are short)")
 	flags.StringVar(&f.hostname, "hostname", "worker@%h", "`NAME` of this worker; %h is the host, %n its name, %d its domain")
 	flags.StringVar(&f.rateLimit, "default-rate-limit", "", "at most `RATE` starts, such as 100/m, of each task that has no\nlimit of its own (default none)")
 	flags.StringArrayVar(&f.rateLimits, "rate-limit", nil, "`NAME=RATE`, such as users.createUser=10/m: at most that many starts\nof this task, instead of its own limit; none lifts it. NAME may be\nthe end of a name. Can be repeated")
@@ -92,7 +92,7 @@ func (f *runFlags) config(tasks *catalog) (task.WorkerConfig, error) {
 	case f.concurrency < 1:
 		return config, misuse("-concurrency %d: want at least 1", f.concurrency)
 	case f.prefetch < 0:
-		return config, misuse("-prefetch %d: want at least 1, or 0 for the default", f.prefetch)
+		return config, misuse("-prefetch %d: want a number of messages, or 0 for the default", f.prefetch)
 	case f.drain < 0:
 		return config, misuse("-drain %s: want a time from 0s", f.drain)
 	case f.resultTTL < 0:
