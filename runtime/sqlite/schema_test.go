@@ -39,7 +39,7 @@ func TestLiveOfOldDatabase(t *testing.T) {
 	for id, want := range map[string]int{"a": 0, "b": 0, "c": 1} {
 		added, err := db.writer.exec(sqlInsert, 7, 0, stateReady, 6, taskID(id), "x")
 		check(err)
-		if int(added) != want {
+		if added != want {
 			t.Errorf("%d messages of task %s are added, want %d", added, id, want)
 		}
 	}
