@@ -245,6 +245,9 @@ func (w *writer) leaseFrom(t *tx, sub *subscription, queue int64, room int) (lea
 	if err != nil {
 		return nil, false, err
 	}
+	if len(leases)+len(broken) == 0 {
+		return nil, true, nil
+	}
 	if _, err := t.exec(sqlLease, t.owner, w.lease, t.now, queue, room); err != nil {
 		return nil, false, err
 	}
